@@ -1,0 +1,1 @@
+"""Good manners for voice agents when people talk over them."""

@@ -1,0 +1,1 @@
+"""Pure: events in, decisions out. No clock, no loop, no log."""

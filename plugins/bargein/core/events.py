@@ -1,0 +1,116 @@
+"""What happened? Every input the core can receive, as frozen facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stamped:
+    at_ms: int
+    """When we learned it: whole milliseconds on the call's own clock. Never decreases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpeechStarted(_Stamped):
+    """A voice activity detector heard the user begin. Said twice, it counts once."""
+
+    onset_at_ms: int | None = None
+    """When the speech really began, where the detector can tell; None means ``at_ms``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpeechStopped(_Stamped):
+    """The user fell silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserWordsHeard(_Stamped):
+    """One recogniser hypothesis: a growing partial, or the final text of a stretch of speech."""
+
+    text: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapScored(_Stamped):
+    """An acoustic detector's opinion of the overlap so far."""
+
+    source: str
+    backchannel_probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutStarted(_Stamped):
+    """Agent audio of a message became audible to the user."""
+
+    message_id: str = ""
+    must_hear: bool = False
+    """True for words the user may not talk over, such as a recording notice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutWorded(_Stamped):
+    """More text that the current playout will say became known; it goes behind what was known."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutProgressed(_Stamped):
+    """Agent audio reached the user up to this many characters of the playout's text."""
+
+    heard_chars: int
+    left_ms: int | None = None
+    """Audio still to come after this point; None while its end is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutStopped(_Stamped):
+    """Agent audio ended: all of it played (``completed``), or cut."""
+
+    completed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted(_Stamped):
+    """The agent called a tool and waits for it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFinished(_Stamped):
+    """The tool answered, failed or was cancelled."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRaised(_Stamped):
+    """The application raised a flag: ``"emergency_stop"``, ``"handoff"``, or a name of its own."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePassed(_Stamped):
+    """Nothing happened, but it is later now."""
+
+
+Event: TypeAlias = (
+    UserSpeechStarted
+    | UserSpeechStopped
+    | UserWordsHeard
+    | OverlapScored
+    | PlayoutStarted
+    | PlayoutWorded
+    | PlayoutProgressed
+    | PlayoutStopped
+    | ToolStarted
+    | ToolFinished
+    | ControlRaised
+    | TimePassed
+)
+"""Every event there is. Closed: type checkers and tests read this list."""

@@ -1,0 +1,73 @@
+"""How is a call written down? One JSON object a line for each event and decision, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from enum import Enum
+from typing import Any, TypeAlias, get_args
+
+from .decisions import Decision, Kind, Reason, StopAt
+from .events import Event
+
+SCHEMA = 1
+"""Raised when a line written today could be misread by yesterday's reader."""
+
+Entry: TypeAlias = Event | Decision
+
+_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (*get_args(Event), *get_args(Decision))
+}
+_ENUMS: dict[str, type[Enum]] = {"reason": Reason, "kind": Kind, "stop_at": StopAt}
+
+
+class TraceError(ValueError):
+    """A line that is not one of ours."""
+
+
+def write(entry: Entry) -> str:
+    """One line of JSON, without the newline: ``{"at_ms": 900, "type": "UserSpeechStarted"}``."""
+    line: dict[str, Any] = {"v": SCHEMA, "type": type(entry).__name__}
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if isinstance(value, Enum):
+            value = value.value
+        if value is not None:
+            line[field.name] = value
+    return json.dumps(line, ensure_ascii=False)
+
+
+def read(line: str) -> Entry:
+    """The event or decision of one line.
+
+    Raises:
+        TraceError: not JSON, an unknown type, or a field that does not fit.
+    """
+    try:
+        found = json.loads(line)
+        version, name = found.pop("v"), found.pop("type")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise TraceError(f"not a line of a trace: {line[:60]!r}") from error
+    if version != SCHEMA:
+        raise TraceError(f"this trace has schema {version!r}; this version reads {SCHEMA}")
+    if name not in _TYPES:
+        raise TraceError(f"unknown type {name!r} in a trace")
+    try:
+        values = {
+            key: _ENUMS[key](value) if key in _ENUMS else value for key, value in found.items()
+        }
+        entry: Entry = _TYPES[name](**values)
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"a {name} with fields that do not fit: {error}") from error
+    return entry
+
+
+def read_all(lines: Iterable[str]) -> Iterator[Entry]:
+    """Every entry of a trace; blank lines are skipped, a broken one is named by its number."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield read(line)
+            except TraceError as error:
+                raise TraceError(f"line {number}: {error}") from error

@@ -1,0 +1,23 @@
+"""bargein for Pipecat: four processors, one turn strategy, and the object that makes them."""
+
+try:
+    import pipecat as _pipecat  # noqa: F401
+except ImportError as error:
+    raise ImportError('bargein.pipecat needs Pipecat: pip install "bargein[pipecat]"') from error
+
+from .filter import BackchannelFilter
+from .gate import InterruptionGate
+from .ledger import PlayoutLedger
+from .manners import Bargein
+from .turns import FloorTurnStart, ProposedTurnStop
+from .vad import BargeinVADAnalyzer
+
+__all__ = [
+    "BackchannelFilter",
+    "Bargein",
+    "BargeinVADAnalyzer",
+    "FloorTurnStart",
+    "InterruptionGate",
+    "PlayoutLedger",
+    "ProposedTurnStop",
+]

@@ -1,0 +1,170 @@
+"""What do the processors of one call share? Its floor, and what the agent is going to say."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Literal
+
+from loguru import logger
+
+from bargein.core.decisions import Decision
+from bargein.core.events import (
+    ControlRaised,
+    Event,
+    TimePassed,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from bargein.core.floor import Floor
+from bargein.core.overlap import Rules
+from bargein.pump import Pump, call_clock
+
+Ear = Literal["host", "early"]
+"""Who says that the user speaks: the host's own voice activity detection, or our early onset."""
+
+
+class Call:
+    """One call's floor, and the hooks by which the processors hear of it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._clock = call_clock()
+        self._pump = Pump(
+            rules,
+            decided=self._decided,
+            happened=self._happened,
+            report=self.report,
+            clock=self._clock,
+        )
+        self._speaking: set[Ear] = set()
+        self._reported: set[str] = set()
+        self._scripts: dict[str, str] = {}
+        self.decided: list[Callable[[Decision], None]] = []
+        """Told of every decision, in order."""
+        self.happened: list[Callable[[Event], None]] = []
+        """Told of every event, before it is judged."""
+        self.failed: list[Callable[[], None]] = []
+        """Told that the core failed and the call goes on without rules."""
+        self.cut_done: list[Callable[[], None]] = []
+        """Told that a yield has been heard out and the voice is silent."""
+        self.cutting = False
+        """True from a yield until its cut has been heard."""
+        self.voice_paused: Callable[[], bool] = lambda: False
+        self.voice_queued: Callable[[], bool] = lambda: False
+        self.voice_left_ms: Callable[[], float | None] = lambda: None
+        self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
+        self.speaking_stream: str | None = None
+        """The message that is being heard."""
+        self.has_gate = False
+        self.has_ledger = False
+        self.has_strategy = False
+
+    @property
+    def now_ms(self) -> int:
+        return self._pump.now_ms
+
+    def clock_ms(self) -> float:
+        """The call's clock, uncut."""
+        return self._clock()
+
+    @property
+    def floor(self) -> Floor:
+        return self._pump.floor
+
+    @property
+    def in_charge(self) -> bool:
+        """Are all the parts in place, so that the floor may decide?"""
+        return self.has_gate and self.has_ledger and self.has_strategy
+
+    @property
+    def agent_has_floor(self) -> bool:
+        """Is the agent being heard, contested or not?"""
+        return self._pump.floor in (Floor.AGENT, Floor.CONTESTED)
+
+    @property
+    def busy(self) -> bool:
+        """Is the agent being heard, or is something still to be decided?"""
+        return (
+            self.cutting
+            or self.agent_has_floor
+            or self.voice_queued()
+            or self._pump.state.due_at_ms is not None
+        )
+
+    @property
+    def host_hears_user(self) -> bool:
+        return "host" in self._speaking
+
+    def feed(self, event: Event) -> None:
+        self._pump.feed(event)
+
+    def settle(self) -> None:
+        """Let every deadline that has passed be settled now."""
+        self._pump.feed(TimePassed(at_ms=self.now_ms))
+
+    def speech(self, event: UserSpeechStarted | UserSpeechStopped, ear: Ear) -> None:
+        """The user speaks as soon as one ear hears it, and until none does."""
+        if isinstance(event, UserSpeechStarted):
+            self._speaking.add(ear)
+            self.feed(event)
+            return
+        if ear == "host":
+            # The host's word ends it: an early ear that hears no more audio would hang here.
+            self._speaking.clear()
+        self._speaking.discard(ear)
+        if not self._speaking:
+            self.feed(event)
+
+    def raise_control(self, name: str) -> None:
+        self.feed(ControlRaised(at_ms=self.now_ms, name=name))
+
+    def close(self) -> None:
+        self._pump.close()
+
+    # --- what the agent is going to say ---
+
+    def add_script(self, stream: str, text: str) -> str:
+        """More text of a message became known; returns what was added, spaces included."""
+        known = self._scripts.get(stream, "")
+        if known and not known[-1].isspace() and not text[:1].isspace():
+            text = " " + text
+        self._scripts[stream] = known + text
+        return text
+
+    def script(self, stream: str) -> str:
+        return self._scripts.get(stream, "")
+
+    def drop_script(self, stream: str) -> None:
+        self._scripts.pop(stream, None)
+
+    # --- hooks ---
+
+    def _decided(self, decision: Decision) -> None:
+        for hook in tuple(self.decided):
+            self.guarded("decision hook", hook, decision)
+
+    def _happened(self, event: Event) -> None:
+        for hook in tuple(self.happened):
+            self.guarded("event hook", hook, event)
+
+    def guarded(self, where: str, act: Callable[..., None], *args: object) -> None:
+        """Run something of ours; if it fails, the call goes on and one report is made."""
+        try:
+            act(*args)
+        except Exception as error:
+            self.report(where, error)
+
+    def report(self, where: str, error: Exception) -> None:
+        if where in self._reported:
+            return
+        self._reported.add(where)
+        # The error's text may quote the caller, so only its type and its place are told.
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        logger.error(
+            f"bargein: {where} failed with {type(error).__name__}{place};"
+            " the call goes on without it"
+        )
+        if where == "core":
+            for hook in tuple(self.failed):
+                hook()

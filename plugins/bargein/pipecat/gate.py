@@ -1,0 +1,338 @@
+"""Where does the agent's voice wait? TTS -> **here** -> transport.output()."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    HeartbeatFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    OutputImageRawFrame,
+    SpriteFrame,
+    StartFrame,
+    SystemFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bargein.core.decisions import (
+    Decision,
+    DuckPlayout,
+    PausePlayout,
+    ResumePlayout,
+    StopAt,
+    YieldFloor,
+)
+from bargein.core.events import PlayoutWorded
+from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+
+from .call import Call
+from .frames import FloorMovedFrame
+
+_STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
+"""Frames that have no place in a queue of sound."""
+
+_CONTEXTS = 8
+"""How many contexts' word times are remembered: the one that sounds and those queued behind it."""
+
+
+class InterruptionGate(FrameProcessor):
+    """The pacer: keeps the voice here and lets it out just ahead of the ear.
+
+    So a duck is heard at once, a hold within a chunk, a resume goes on at the exact sample, and a
+    yield ends at the end of a word. Word frames leave when their word begins to sound.
+    """
+
+    def __init__(
+        self, call: Call, *, voice: Callable[[], Playback[Frame]] = Playback, **kwargs: Any
+    ) -> None:
+        """Make the gate of a call. `Bargein` does it for you.
+
+        Args:
+            call: the call whose decisions it obeys.
+            voice: makes the playback of each ``transport_destination``.
+            **kwargs: for `FrameProcessor`.
+        """
+        super().__init__(**kwargs)
+        self._bargein_call = call
+        self._new_voice = voice
+        self._voices: dict[str | None, Playback[Frame]] = {}
+        self._cutting: set[str | None] = set()
+        self._withheld: InterruptionFrame | None = None
+        self._timing: dict[str, _Timing] = {}
+        self._last_pts = 0
+        self._last_stream = ""
+        self._awake = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._releasing: asyncio.Task[None] | None = None
+        call.has_gate = True
+        call.decided.append(self._obey)
+        call.voice_paused = lambda: self._paused
+        call.voice_queued = lambda: any(voice.queued for voice in self._voices.values())
+        call.voice_left_ms = self._left_ms
+        call.voice_played_ms = self._played_ms
+        self._paused = False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Queue what is heard; let everything else pass in order."""
+        await super().process_frame(frame, direction)
+        if direction is not FrameDirection.DOWNSTREAM:
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, FloorMovedFrame):
+            pass  # it has reached everybody it was meant for
+        elif isinstance(frame, InterruptionFrame):
+            await self._interrupted(frame)
+        elif isinstance(frame, StartFrame):
+            await self.push_frame(frame)
+            self._releasing = self.create_task(self._release())
+        elif isinstance(frame, CancelFrame):
+            for voice in self._voices.values():
+                voice.drop()
+            await self.push_frame(frame)
+        elif isinstance(frame, (SystemFrame, *_STRAIGHT_THROUGH)):
+            await self.push_frame(frame)
+        else:
+            await self._queued(frame)
+
+    async def cleanup(self) -> None:
+        """Stop letting audio out."""
+        await super().cleanup()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._releasing is not None:
+            await self.cancel_task(self._releasing)
+            self._releasing = None
+
+    # --- what comes in ---
+
+    async def _queued(self, frame: Frame) -> None:
+        voice = self._voice(frame.transport_destination)
+        stream = getattr(frame, "context_id", None) or self._last_stream
+        protected = not frame.interruptible
+        if isinstance(frame, OutputAudioRawFrame):
+            own = isinstance(frame, TTSAudioRawFrame)
+            stream = stream if own else ""
+            voice.put_audio(
+                frame.audio,
+                rate=frame.sample_rate,
+                channels=frame.num_channels,
+                stream=stream,
+                like=frame,
+                protected=protected,
+            )
+            if own:
+                self._begun(stream, voice)
+        elif isinstance(frame, TTSStoppedFrame):
+            self._begun(stream, voice)
+            voice.put_mark(frame, protected=protected, ends=stream)
+        elif frame.pts and self._timed(frame, stream, voice):
+            self._announced(frame)
+        elif voice.idle and not isinstance(frame, EndFrame):
+            self._announced(frame)
+            await self.push_frame(frame)
+            return
+        else:
+            self._announced(frame)
+            voice.put_mark(frame, protected=protected or isinstance(frame, EndFrame))
+        self._awake.set()
+
+    def _announced(self, frame: Frame) -> None:
+        """Remember what a message is going to say, as soon as its text is known."""
+        if not isinstance(frame, AggregatedTextFrame) or isinstance(frame, TTSTextFrame):
+            return
+        stream = frame.context_id
+        if stream is None or getattr(frame, "skip_tts", False):
+            return
+        added = self._bargein_call.add_script(stream, frame.text)
+        if self._bargein_call.speaking_stream == stream:
+            self._bargein_call.feed(PlayoutWorded(at_ms=self._bargein_call.now_ms, text=added))
+
+    def _timed(self, frame: Frame, stream: str, voice: Playback[Frame]) -> bool:
+        """Pipecat times a word by the clock of when it was pushed; here it is timed in its audio.
+
+        False for a frame that belongs to no speech: it keeps its place in the queue instead.
+        """
+        assert frame.pts is not None
+        timing = self._timing.get(stream)
+        if timing is None:
+            if getattr(frame, "context_id", None) is None:
+                return False
+            timing = self._time(stream)
+        if timing.base_pts is None:
+            timing.early.append(frame)
+        else:
+            self._put_word(frame, timing.base_pts, stream, voice)
+        return True
+
+    def _time(self, stream: str) -> _Timing:
+        timing = self._timing.get(stream)
+        if timing is None:
+            timing = self._timing[stream] = _Timing()
+            while len(self._timing) > _CONTEXTS:
+                self._timing.pop(next(iter(self._timing)))
+        return timing
+
+    def _begun(self, stream: str, voice: Playback[Frame]) -> None:
+        self._last_stream = stream
+        timing = self._time(stream)
+        if timing.base_pts is not None:
+            return
+        # The host's own rule: word times count from when a context's audio began to be pushed, or
+        # from the last word before it, whichever is later.
+        timing.base_pts = max(self._last_pts, self.get_clock().get_time())
+        early, timing.early = timing.early, []
+        for frame in early:
+            self._put_word(frame, timing.base_pts, stream, voice)
+
+    def _put_word(self, frame: Frame, base_pts: int, stream: str, voice: Playback[Frame]) -> None:
+        assert frame.pts is not None
+        word = isinstance(frame, TTSTextFrame)
+        if word:
+            self._last_pts = max(self._last_pts, frame.pts)
+        voice.put_word(
+            frame,
+            text=frame.text if isinstance(frame, TTSTextFrame) else "",
+            at_ms=max(0.0, (frame.pts - base_pts) / 1e6),
+            stream=stream,
+            protected=not frame.interruptible,
+        )
+
+    async def _interrupted(self, frame: InterruptionFrame) -> None:
+        """The host interrupts. Is it our own yield, whose last word is still in the air?"""
+        self._timing.clear()
+        self._last_pts = 0
+        if self._cutting:
+            # Everything upstream has stopped already. The transport would throw away the end of
+            # the word, so it hears of the interruption when the word is out.
+            self._withheld = frame
+            return
+        self._paused = False
+        for voice in self._voices.values():
+            voice.drop()
+        self._awake.set()
+        await self.push_frame(frame)
+
+    # --- what the floor wants ---
+
+    def _obey(self, decision: Decision) -> None:
+        if not self._bargein_call.in_charge:
+            return
+        match decision:
+            case DuckPlayout():
+                for voice in self._voices.values():
+                    voice.duck()
+            case PausePlayout():
+                self._paused = True
+                for voice in self._voices.values():
+                    voice.pause(decision.stop_at)
+            case ResumePlayout():
+                self._paused = False
+                for voice in self._voices.values():
+                    voice.resume()
+            case YieldFloor():
+                self._cut(decision.stop_at)
+            case _:
+                return
+        self._awake.set()
+
+    def _cut(self, stop_at: StopAt) -> None:
+        self._paused = False
+        for destination, voice in self._voices.items():
+            if not voice.idle or voice.sounding:
+                self._cutting.add(destination)
+                voice.cut(stop_at)
+        self._bargein_call.cutting = bool(self._cutting)
+
+    # --- what goes out ---
+
+    async def _release(self) -> None:
+        """Let out what is due, then sleep until the next is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._awake.clear()
+            now_ms = self._bargein_call.clock_ms()
+            wakes: list[float] = []
+            for destination, voice in list(self._voices.items()):
+                for out in voice.take(now_ms):
+                    await self._let_out(out, destination)
+                if (wake_ms := voice.wake_at(now_ms)) is not None:
+                    wakes.append(wake_ms)
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+            if wakes:
+                in_s = max(0.0, min(wakes) - self._bargein_call.clock_ms()) / 1000
+                self._alarm = loop.call_later(in_s, self._awake.set)
+            await self._awake.wait()
+
+    async def _let_out(self, out: Out[Frame], destination: str | None) -> None:
+        match out:
+            case AudioOut():
+                await self.push_frame(_audio_like(out))
+            case MarkOut():
+                await self.push_frame(out.mark)
+            case WordOut():
+                out.word.pts = self.get_clock().get_time() or 1
+                await self.push_frame(out.word)
+            case CutOut():
+                self._cutting.discard(destination)
+                if self._cutting:
+                    return
+                withheld, self._withheld = self._withheld, None
+                if withheld is not None:
+                    await self.push_frame(withheld)
+                self._bargein_call.cutting = False
+                for hook in tuple(self._bargein_call.cut_done):
+                    hook()
+
+    def _voice(self, destination: str | None) -> Playback[Frame]:
+        voice = self._voices.get(destination)
+        if voice is None:
+            voice = self._voices[destination] = self._new_voice()
+        return voice
+
+    def _left_ms(self) -> float | None:
+        left_ms = [voice.left_ms(self._bargein_call.clock_ms()) for voice in self._voices.values()]
+        known = [ms for ms in left_ms if ms is not None]
+        return max(known) if known and len(known) == len(left_ms) else None
+
+    def _played_ms(self, stream: str) -> tuple[float, float | None]:
+        now_ms = self._bargein_call.clock_ms()
+        played = [voice.played_ms(stream, now_ms) for voice in self._voices.values()]
+        return max(played, key=lambda one: one[0], default=(0.0, None))
+
+
+class _Timing:
+    """Where a context's word times count from, and the words that came before that was known."""
+
+    def __init__(self) -> None:
+        self.base_pts: int | None = None
+        self.early: list[Frame] = []
+
+
+def _audio_like(out: AudioOut[Frame]) -> OutputAudioRawFrame:
+    """A frame of the kind the audio came in, with only its samples changed."""
+    like = out.like
+    assert isinstance(like, OutputAudioRawFrame)
+    if isinstance(like, TTSAudioRawFrame):
+        frame: OutputAudioRawFrame = TTSAudioRawFrame(
+            audio=out.pcm,
+            sample_rate=out.rate,
+            num_channels=out.channels,
+            context_id=like.context_id,
+        )
+    else:
+        frame = type(like)(audio=out.pcm, sample_rate=out.rate, num_channels=out.channels)
+    frame.transport_destination = like.transport_destination
+    frame.interruptible = like.interruptible
+    frame.metadata = dict(like.metadata)
+    return frame

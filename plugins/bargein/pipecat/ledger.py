@@ -1,0 +1,146 @@
+"""What really left? transport.output() -> **here** -> assistant aggregator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bargein.core.events import (
+    PlayoutProgressed,
+    PlayoutStarted,
+    PlayoutStopped,
+    PlayoutWorded,
+)
+from bargein.core.playout import MS_PER_CHARACTER, reached
+
+from .call import Call
+
+_SHARE_EVERY_MS = 200
+"""How often hearing is estimated for a voice that sends no word times: about once a word."""
+
+
+class PlayoutLedger(FrameProcessor):
+    """Tells the floor when a message began to sound, how far it came and when it ended.
+
+    It counts what the transport wrote, not what was generated: the words of `TTSTextFrame` where
+    the text-to-speech times them, else the share of the audio.
+    """
+
+    def __init__(self, call: Call, **kwargs: Any) -> None:
+        """Make the ledger of a call. `Bargein` does it for you."""
+        super().__init__(enable_direct_mode=True, **kwargs)
+        self._bargein_call = call
+        self._stream = ""  # the context whose bracket is open
+        self._started = False
+        self._cursor = 0
+        self._worded = False
+        self._shared_at_ms = 0
+        call.has_ledger = True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Read what was played, and pass everything on."""
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.DOWNSTREAM:
+            self._bargein_call.guarded("playout ledger", self._played, frame)
+        await self.push_frame(frame, direction)
+
+    def _played(self, frame: Frame) -> None:
+        match frame:
+            case TTSAudioRawFrame():
+                self._begin(self._stream, must_hear=not frame.interruptible)
+                self._share()
+            case TTSTextFrame():
+                if frame.pts:
+                    self._worded = True
+                self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
+                self._heard(frame.text)
+            case TTSStartedFrame():
+                self._follow(frame.context_id or "")
+            case TTSStoppedFrame():
+                if not self._bargein_call.voice_queued():
+                    self._end(completed=True)
+            case BotStoppedSpeakingFrame():
+                paused = self._bargein_call.voice_paused()
+                if not paused and not self._bargein_call.voice_queued():
+                    self._end(completed=True)
+            case InterruptionFrame():
+                self._end(completed=False)
+            case _:
+                pass
+
+    def _follow(self, stream: str) -> None:
+        """Another message's bracket opens; it counts from its first sound."""
+        if stream != self._stream:
+            self._bargein_call.drop_script(self._stream)
+            self._stream, self._started, self._worded, self._cursor = stream, False, False, 0
+
+    def _begin(self, stream: str, *, must_hear: bool) -> None:
+        self._follow(stream)
+        if self._started:
+            return
+        call = self._bargein_call
+        self._started = True
+        call.speaking_stream = stream
+        call.feed(PlayoutStarted(at_ms=call.now_ms, message_id=stream, must_hear=must_hear))
+        if script := call.script(stream):
+            call.feed(PlayoutWorded(at_ms=call.now_ms, text=script))
+
+    def _heard(self, word: str) -> None:
+        call = self._bargein_call
+        script = call.script(self._stream)
+        if len(script) - self._cursor < len(word.strip()):
+            # A service that does not announce its text: what is said is all that is known.
+            added = call.add_script(self._stream, word)
+            call.feed(PlayoutWorded(at_ms=call.now_ms, text=added))
+            script += added
+        self._cursor = reached(script, self._cursor, word)
+        self._progress()
+
+    def _share(self) -> None:
+        """Without word times, hearing is the share of the audio that was played."""
+        call = self._bargein_call
+        if self._worded or call.now_ms < self._shared_at_ms + _SHARE_EVERY_MS:
+            return
+        self._shared_at_ms = call.now_ms
+        script = call.script(self._stream)
+        played_ms, whole_ms = call.voice_played_ms(self._stream)
+        if not script or not played_ms:
+            return
+        whole_ms = whole_ms or max(played_ms, len(script) * MS_PER_CHARACTER)
+        share = min(1.0, played_ms / whole_ms)
+        cursor = round(share * len(script))
+        while 0 < cursor < len(script) and not script[cursor].isspace():
+            cursor += 1  # whole words only
+        self._cursor = max(self._cursor, cursor)
+        self._progress()
+
+    def _progress(self) -> None:
+        call = self._bargein_call
+        left_ms = call.voice_left_ms()
+        call.feed(
+            PlayoutProgressed(
+                at_ms=call.now_ms,
+                heard_chars=self._cursor,
+                left_ms=None if left_ms is None else round(left_ms),
+            )
+        )
+
+    def _end(self, *, completed: bool) -> None:
+        call = self._bargein_call
+        started, stream = self._started, self._stream
+        self._started, self._worded, self._cursor, self._stream = False, False, 0, ""
+        call.drop_script(stream)
+        call.speaking_stream = None
+        if not started:
+            return
+        call.feed(PlayoutStopped(at_ms=call.now_ms, completed=completed))

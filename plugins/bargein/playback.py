@@ -1,0 +1,586 @@
+"""Which sample is heard when? The paced playback that both hosts share.
+
+Text-to-speech arrives in bursts, seconds ahead of the ear. A voice that is to be ducked, held and
+taken up again at the exact sample must not lie in somebody else's queue, so it lies here, and is
+let out a few tens of milliseconds ahead of a play clock.
+
+No loop and no clock in this file either: `take` is told what time it is and `wake_at` says when it
+wants to be called again. Times are milliseconds as floats, on any one clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+from bargein.core.decisions import StopAt
+
+T = TypeVar("T")
+
+_PHRASE_ENDS = tuple(".,;:!?…。、！？，；：।")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioOut(Generic[T]):
+    """16-bit little-endian PCM to hand to the transport now."""
+
+    pcm: bytes
+    rate: int
+    channels: int
+    like: T
+    """The adapter's own object that this audio came in with."""
+    source: bool = True
+    """False for silence of ours, which pads out a stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkOut(Generic[T]):
+    """Everything put in before this mark has been handed out."""
+
+    mark: T
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordOut(Generic[T]):
+    """This word begins to sound now."""
+
+    stream: str
+    word: T
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOut:
+    """A cut has been played out: the voice is silent and the rest is dropped."""
+
+
+Out: TypeAlias = AudioOut[T] | MarkOut[T] | WordOut[T] | CutOut
+
+
+@dataclass(slots=True, kw_only=True)
+class _Audio(Generic[T]):
+    stream: str
+    pcm: bytes
+    rate: int
+    channels: int
+    like: T
+    protected: bool
+    at_ms: float
+    """Where in its stream this audio begins."""
+
+    @property
+    def ms(self) -> float:
+        return len(self.pcm) * 500 / (self.rate * self.channels)
+
+    def bytes_of(self, ms: float) -> int:
+        return round(ms * self.rate / 1000) * 2 * self.channels
+
+
+@dataclass(slots=True, kw_only=True)
+class _Mark(Generic[T]):
+    mark: T
+    protected: bool
+    ends: str | None = None
+    """The stream that this mark ends."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Word(Generic[T]):
+    at_ms: float
+    word: T
+    text: str
+    protected: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stream(Generic[T]):
+    """One message's audio: how much came, how much went, and where its words begin."""
+
+    received_ms: float = 0.0
+    released_ms: float = 0.0
+    ended: bool = False
+    waiting: list[_Word[T]] = field(default_factory=list)
+    """Words whose sound has not been released, in order of time."""
+    onsets: list[tuple[float, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stop:
+    """Where the voice is going to fall silent."""
+
+    stream: str
+    at_ms: float
+    cut: bool
+
+
+class Playback(Generic[T]):
+    """One voice on its way to one transport destination."""
+
+    def __init__(
+        self,
+        *,
+        lookahead_ms: float = 60,
+        chunk_ms: float = 20,
+        duck_db: float = -12,
+        ramp_ms: float = 40,
+        fade_ms: float = 8,
+        pad_ms: float = 40,
+        max_word_ms: float = 350,
+        max_phrase_ms: float = 900,
+        max_rewind_ms: float = 600,
+    ) -> None:
+        """Set up a silent, empty voice.
+
+        Args:
+            lookahead_ms: how far ahead of the play clock audio is let out. Below 60 a busy loop
+                is heard as gaps; above 100 a hold is.
+            chunk_ms: audio is let out in pieces of at most this length.
+            duck_db: how much quieter a ducked voice is; -12 dB is a quarter of the amplitude,
+                clearly under the caller's own voice and still to be followed.
+            ramp_ms: how long ducking takes, so that it is not heard as a step.
+            fade_ms: how long a stop takes, so that it is not heard as a click.
+            pad_ms: silence let out behind a stop, so that a transport which collects whole
+                chunks plays the last of them.
+            max_word_ms: the longest wait for the end of a word; a longer word is broken.
+            max_phrase_ms: the longest wait for the end of a phrase; else the word's end is taken.
+            max_rewind_ms: how far a resume goes back to the beginning of a broken word.
+        """
+        if not 0 < chunk_ms <= lookahead_ms:
+            raise ValueError(f"chunk_ms must be in (0, lookahead_ms], not {chunk_ms}")
+        if duck_db > 0:
+            raise ValueError(f"duck_db must be <= 0 dB, not {duck_db}")
+        self._lookahead_ms = lookahead_ms
+        self._chunk_ms = chunk_ms
+        self._duck_gain = float(10 ** (duck_db / 20))
+        self._ramp_ms = ramp_ms
+        self._fade_ms = fade_ms
+        self._pad_ms = pad_ms
+        self._max_word_ms = max_word_ms
+        self._max_phrase_ms = max_phrase_ms
+        self._max_rewind_ms = max_rewind_ms
+
+        self._items: deque[_Audio[T] | _Mark[T]] = deque()
+        self._streams: dict[str, _Stream[T]] = {}
+        # Streams that were cut: what still trickles in of them is dropped as well.
+        self._dead: deque[str] = deque(maxlen=32)
+        self._over: deque[str] = deque(maxlen=32)  # streams that were let out to their end
+        self._head = ""  # the stream that was let out last
+        self._sounding: list[tuple[float, str, _Word[T]]] = []  # (due, stream, word), sorted
+        self._past: deque[_Audio[T]] = deque()  # raw audio let out lately, for a rewind
+        self._past_ms = 0.0
+        self._edge_ms: float | None = None  # when all that was let out will have sounded
+        self._gain = 1.0
+        self._target = 1.0
+        self._slope_ms = ramp_ms  # a change of 1.0 in gain takes this long
+        self._stop: _Stop | None = None
+        self._silent = False
+        self._cut_due = False
+
+        self.received_samples = 0
+        self.released_samples = 0
+        self.dropped_samples = 0
+        self.rewound_samples = 0
+
+    # --- what comes in ---
+
+    def put_audio(
+        self,
+        pcm: bytes,
+        *,
+        rate: int,
+        channels: int = 1,
+        stream: str = "",
+        like: T,
+        protected: bool = False,
+    ) -> None:
+        """Queue audio behind what is there. ``protected`` audio survives a cut."""
+        self.received_samples += len(pcm) // 2
+        if stream in self._dead:
+            self.dropped_samples += len(pcm) // 2
+        if not pcm or stream in self._dead:
+            return
+        known = self._stream(stream)
+        audio = _Audio(
+            stream=stream,
+            pcm=pcm,
+            rate=rate,
+            channels=channels,
+            like=like,
+            protected=protected,
+            at_ms=known.received_ms,
+        )
+        known.received_ms += audio.ms
+        self._items.append(audio)
+
+    def put_mark(self, mark: T, *, protected: bool = False, ends: str | None = None) -> None:
+        """Queue a mark behind what is there; ``ends`` names the stream it closes."""
+        if ends is not None and ends not in self._dead:
+            self._stream(ends).ended = True
+        self._items.append(_Mark(mark=mark, protected=protected, ends=ends))
+
+    def put_word(
+        self, word: T, *, text: str, at_ms: float, stream: str = "", protected: bool = False
+    ) -> None:
+        """Say that a word begins ``at_ms`` into its stream's audio. An empty text times a mark."""
+        if stream in self._dead:
+            return
+        entry = _Word(at_ms=at_ms, word=word, text=text, protected=protected)
+        if stream in self._over:
+            self._sound(self._edge_ms or 0.0, stream, entry)
+            return
+        known = self._stream(stream)
+        if text:
+            known.onsets.append((at_ms, text))
+        if at_ms < known.released_ms and stream == self._head and self._edge_ms is not None:
+            self._sound(self._edge_ms - (known.released_ms - at_ms), stream, entry)
+        elif at_ms < known.released_ms:
+            self._sound(0.0, stream, entry)
+        else:
+            known.waiting.append(entry)
+            known.waiting.sort(key=lambda one: one.at_ms)
+
+    # --- what is asked of it ---
+
+    def duck(self) -> None:
+        """Lower the voice."""
+        self._aim(self._duck_gain, self._ramp_ms)
+
+    def pause(self, stop_at: StopAt = StopAt.WORD) -> None:
+        """Fall silent there and keep the rest."""
+        if self._stop is None and not self._silent:
+            self._plan(stop_at, cut=False)
+
+    def resume(self) -> None:
+        """Full voice from the very next sample, or from the beginning of the word that broke."""
+        stop, self._stop = self._stop, None
+        if stop is not None and stop.cut:
+            self._stop = stop  # a yield is irrevocable
+            return
+        if self._silent:
+            self._silent = False
+            self._edge_ms = None
+            self._rewind()
+            self._aim(1.0, self._fade_ms)
+        else:
+            self._aim(1.0, self._ramp_ms)
+
+    def cut(self, stop_at: StopAt = StopAt.WORD) -> None:
+        """Fall silent there and drop the rest; a `CutOut` follows when it has been heard."""
+        if self._stop is not None and self._stop.cut:
+            return
+        if self._silent or not self.sounding:
+            self._stop, self._silent, self._cut_due = None, False, True
+            self._drop()
+        else:
+            self._plan(stop_at, cut=True)
+
+    def drop(self) -> None:
+        """Forget everything that is not protected, now, without a `CutOut`."""
+        self._stop, self._silent, self._cut_due = None, False, False
+        self._drop()
+        self._edge_ms = None
+
+    # --- what comes out ---
+
+    def take(self, now_ms: float) -> list[Out[T]]:
+        """Everything that is due by now, in order."""
+        out: list[Out[T]] = []
+        self._speak(now_ms, out)
+        self._sound_due(now_ms, out)
+        if self._cut_due and (self._edge_ms is None or self._edge_ms <= now_ms):
+            self._cut_due = False
+            out.append(CutOut())
+            self._speak(now_ms, out)
+        return out
+
+    def wake_at(self, now_ms: float) -> float | None:
+        """When `take` wants to be called next; None while there is nothing to wait for."""
+        instants: list[float] = []
+        if self._sounding:
+            instants.append(self._sounding[0][0])
+        if self._cut_due:
+            instants.append(now_ms if self._edge_ms is None else self._edge_ms)
+        elif self._items and isinstance(self._items[0], _Mark) and self._sounding:
+            pass  # the mark waits for the word
+        elif self._items and not self._silent:
+            ahead_ms = now_ms if self._edge_ms is None else self._edge_ms - self._lookahead_ms
+            instants.append(ahead_ms)
+        elif self._stop is not None or self._edge_ms is not None:
+            instants.append(now_ms if self._edge_ms is None else self._edge_ms)
+        return min(instants, default=None)
+
+    @property
+    def queued(self) -> bool:
+        """Is there audio that has not been let out?"""
+        return any(isinstance(item, _Audio) for item in self._items)
+
+    @property
+    def sounding(self) -> bool:
+        """Is there audio on its way to the ear?"""
+        return self.queued or self._edge_ms is not None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing queued and nothing to wait for: what comes next may pass straight through."""
+        return not (self._items or self._sounding or self._cut_due or self._stop)
+
+    def left_ms(self, now_ms: float) -> float | None:
+        """Audio still to be heard; None while more may come for a stream that is queued."""
+        streams = {item.stream for item in self._items if isinstance(item, _Audio)} | {self._head}
+        if not all(self._streams[name].ended for name in streams if name in self._streams):
+            return None
+        queued_ms = sum(item.ms for item in self._items if isinstance(item, _Audio))
+        return queued_ms + max(0.0, (self._edge_ms or now_ms) - now_ms)
+
+    def played_ms(self, stream: str, now_ms: float) -> tuple[float, float | None]:
+        """How much of a stream was heard, and its whole length once that is known."""
+        known = self._streams.get(stream)
+        if known is None:
+            return 0.0, None
+        ahead_ms = max(0.0, (self._edge_ms or now_ms) - now_ms) if stream == self._head else 0.0
+        whole_ms = known.received_ms if known.ended else None
+        return max(0.0, known.released_ms - ahead_ms), whole_ms
+
+    # --- letting audio out ---
+
+    def _speak(self, now_ms: float, out: list[Out[T]]) -> None:
+        while self._items and not self._silent and not self._cut_due:
+            item = self._items[0]
+            if isinstance(item, _Mark):
+                if self._sounding:
+                    # Words that began before the mark must not be overtaken by it.
+                    self._sound_due(now_ms, out)
+                    if self._sounding:
+                        return
+                self._items.popleft()
+                self._ended(item)
+                out.append(MarkOut(mark=item.mark))
+                continue
+            if self._edge_ms is None or self._edge_ms < now_ms:
+                self._edge_ms = now_ms  # silence until now: the play clock starts here
+            if self._edge_ms - now_ms > self._lookahead_ms:
+                return
+            stop = self._stop
+            if stop is not None and (item.stream != stop.stream or item.at_ms >= stop.at_ms - 1e-6):
+                self._stopped(out)
+                continue
+            out.append(self._piece(item, stop))
+        if self._stop is not None and not self._items:
+            # The voice ran dry before it reached its stopping place.
+            if self._edge_ms is None or self._edge_ms <= now_ms:
+                self._stopped(out)
+        elif not self._items and not self._cut_due:
+            if self._edge_ms is not None and self._edge_ms <= now_ms:
+                self._edge_ms = None
+
+    def _piece(self, item: _Audio[T], stop: _Stop | None) -> AudioOut[T]:
+        """Cut the next piece off the queue and shape it."""
+        ms = self._chunk_ms
+        if stop is not None:
+            fade_from_ms = stop.at_ms - self._fade_ms
+            if item.at_ms >= fade_from_ms - 1e-6:
+                ms = stop.at_ms - item.at_ms
+                self._aim(0.0, max(ms, 1.0) / max(self._gain, 1e-3))
+            else:
+                ms = min(ms, fade_from_ms - item.at_ms)
+        size = max(item.bytes_of(ms), 2 * item.channels)
+        raw = item.pcm[:size]
+        piece = replace(item, pcm=raw)
+        if size >= len(item.pcm):
+            self._items.popleft()
+        else:
+            item.pcm = item.pcm[size:]
+            item.at_ms += piece.ms
+        self._release(piece)
+        pcm = self._shaped(raw, piece)
+        return AudioOut(pcm=pcm, rate=item.rate, channels=item.channels, like=item.like)
+
+    def _release(self, piece: _Audio[T]) -> None:
+        assert self._edge_ms is not None
+        stream = self._stream(piece.stream)
+        end_ms = piece.at_ms + piece.ms
+        # Half a millisecond of grace: a piece that ends where a word begins does not hold the word.
+        while stream.waiting and stream.waiting[0].at_ms < end_ms - 0.5:
+            word = stream.waiting.pop(0)
+            offset_ms = max(0.0, word.at_ms - piece.at_ms)
+            self._sound(self._edge_ms + offset_ms, piece.stream, word)
+        stream.released_ms = end_ms
+        self._head = piece.stream
+        self._edge_ms += piece.ms
+        self.released_samples += len(piece.pcm) // 2
+        self._past.append(piece)
+        self._past_ms += piece.ms
+        while self._past and self._past_ms - self._past[0].ms > self._max_rewind_ms:
+            self._past_ms -= self._past.popleft().ms
+
+    def _shaped(self, raw: bytes, piece: _Audio[T]) -> bytes:
+        if self._gain == 1.0 and self._target == 1.0:
+            return raw
+        samples = np.frombuffer(raw, dtype="<i2").reshape(-1, piece.channels)
+        step = 1000 / (piece.rate * self._slope_ms)
+        ramp = np.arange(1, len(samples) + 1) * (step if self._target > self._gain else -step)
+        low, high = sorted((self._gain, self._target))
+        gains = np.clip(self._gain + ramp, low, high)
+        self._gain = float(gains[-1])
+        if abs(self._gain - self._target) < 1e-6:
+            self._gain = self._target
+        shaped: bytes = np.rint(samples * gains[:, None]).astype("<i2").tobytes()
+        return shaped
+
+    def _aim(self, gain: float, slope_ms: float) -> None:
+        self._target, self._slope_ms = gain, max(slope_ms, 1e-3)
+
+    # --- words ---
+
+    def _sound(self, due_ms: float, stream: str, word: _Word[T]) -> None:
+        self._sounding.append((due_ms, stream, word))
+        self._sounding.sort(key=lambda entry: entry[0])
+
+    def _sound_due(self, now_ms: float, out: list[Out[T]]) -> None:
+        while self._sounding and self._sounding[0][0] <= now_ms:
+            _, stream, word = self._sounding.pop(0)
+            out.append(WordOut(stream=stream, word=word.word))
+
+    def _ended(self, mark: _Mark[T]) -> None:
+        """The end of a stream: words timed past its audio are as good as said."""
+        if mark.ends is None:
+            return
+        stream = self._streams.pop(mark.ends, None)
+        if mark.ends:
+            self._over.append(mark.ends)
+        for word in stream.waiting if stream else ():
+            self._sound(self._edge_ms or 0.0, mark.ends, word)
+
+    # --- stopping ---
+
+    def _plan(self, stop_at: StopAt, *, cut: bool) -> None:
+        audio = next((item for item in self._items if isinstance(item, _Audio)), None)
+        if audio is None:
+            self._stop = _Stop(stream=self._head, at_ms=0.0, cut=cut)
+            return
+        at_ms = audio.at_ms + self._fade_ms
+        if stop_at is not StopAt.NOW:
+            at_ms = max(at_ms, self._boundary(audio, stop_at))
+        self._stop = _Stop(stream=audio.stream, at_ms=at_ms, cut=cut)
+        if cut:
+            self._drop(beyond=self._stop)
+
+    def _boundary(self, audio: _Audio[T], stop_at: StopAt) -> float:
+        """The next place in the stream to fall silent without breaking a word."""
+        stream = self._stream(audio.stream)
+        here_ms = audio.at_ms
+        onsets = sorted(stream.onsets)
+        ahead = [at_ms for at_ms, _ in onsets if at_ms >= here_ms]
+        if not onsets:
+            return here_ms
+        if stream.ended:
+            ahead.append(stream.received_ms)
+        if stop_at is StopAt.PHRASE:
+            ends = [
+                after_ms
+                for (_, text), (after_ms, _) in zip(onsets, onsets[1:], strict=False)
+                if after_ms >= here_ms and text.rstrip().endswith(_PHRASE_ENDS)
+            ]
+            if stream.ended:
+                ends.append(stream.received_ms)
+            if ends and ends[0] - here_ms <= self._max_phrase_ms:
+                return ends[0]
+        if ahead and ahead[0] - here_ms <= self._max_word_ms:
+            return ahead[0]
+        return here_ms
+
+    def _stopped(self, out: list[Out[T]]) -> None:
+        """The stopping place is reached."""
+        stop, self._stop = self._stop, None
+        assert stop is not None
+        last = self._past[-1] if self._past else None
+        if last is not None and self._pad_ms > 0:
+            pad = bytes(last.bytes_of(self._pad_ms))
+            out.append(
+                AudioOut(
+                    pcm=pad, rate=last.rate, channels=last.channels, like=last.like, source=False
+                )
+            )
+        if stop.cut:
+            self._drop()
+            self._cut_due = True
+        else:
+            self._silent = True
+
+    def _rewind(self) -> None:
+        """Take back the part of a broken word that was let out."""
+        known = self._streams.get(self._head)
+        if known is None or not self._past:
+            return
+        before = [at_ms for at_ms, _ in known.onsets if at_ms < known.released_ms - 1e-6]
+        at_boundary = any(abs(at_ms - known.released_ms) < 1.0 for at_ms, _ in known.onsets)
+        if not before or at_boundary:
+            return
+        word_ms = max(before)
+        if known.released_ms - word_ms > self._max_rewind_ms:
+            return
+        while self._past and self._past[-1].stream == self._head:
+            piece = self._past[-1]
+            if piece.at_ms + piece.ms <= word_ms + 1e-6:
+                break
+            self._past.pop()
+            self._past_ms -= piece.ms
+            if piece.at_ms < word_ms:
+                keep = piece.bytes_of(word_ms - piece.at_ms)
+                head, tail = piece.pcm[:keep], piece.pcm[keep:]
+                cut_ms = keep * 500 / (piece.rate * piece.channels)
+                if head:
+                    self._past.append(replace(piece, pcm=head))
+                    self._past_ms += self._past[-1].ms
+                piece = replace(piece, pcm=tail, at_ms=piece.at_ms + cut_ms)
+            self._items.appendleft(piece)
+            self.released_samples -= len(piece.pcm) // 2
+            self.rewound_samples += len(piece.pcm) // 2
+            known.released_ms = piece.at_ms
+            if piece.at_ms <= word_ms + 1e-6:
+                break
+
+    def _drop(self, beyond: _Stop | None = None) -> None:
+        """Forget what is not protected; with ``beyond``, keep what sounds up to there."""
+        kept: deque[_Audio[T] | _Mark[T]] = deque()
+        for item in self._items:
+            tail = (
+                beyond is not None
+                and isinstance(item, _Audio)
+                and item.stream == beyond.stream
+                and item.at_ms < beyond.at_ms
+            )
+            if item.protected or tail:
+                kept.append(item)
+            elif isinstance(item, _Audio):
+                self.dropped_samples += len(item.pcm) // 2
+        self._items = kept
+        live = {item.stream for item in kept if isinstance(item, _Audio)}
+        live |= {item.ends for item in kept if isinstance(item, _Mark) and item.ends}
+        for name, stream in list(self._streams.items()):
+            stream.waiting = [
+                word
+                for word in stream.waiting
+                if word.protected
+                or (beyond is not None and name == beyond.stream and word.at_ms < beyond.at_ms)
+            ]
+            if name not in live and not stream.waiting:
+                del self._streams[name]
+                if name:
+                    self._dead.append(name)
+        if beyond is not None:
+            return
+        edge_ms = self._edge_ms
+        self._sounding = [
+            entry
+            for entry in self._sounding
+            if entry[2].protected or (edge_ms is not None and entry[0] < edge_ms)
+        ]
+        self._past.clear()
+        self._past_ms = 0.0
+        self._gain, self._target = 1.0, 1.0
+
+    def _stream(self, name: str) -> _Stream[T]:
+        return self._streams.setdefault(name, _Stream())

@@ -1,0 +1,206 @@
+"""What is decided in a scene on a real Pipecat pipeline, in real time?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipecat.frames.frames import (
+    EndFrame,
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+from pipecat.utils.time import time_now_iso8601
+from pipecat.workers.runner import WorkerRunner
+
+from bargein.core.decisions import Decision
+from bargein.core.events import Event, PlayoutStarted
+from bargein.core.overlap import Rules
+from bargein.pipecat import Bargein
+
+from .pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
+from .rules import rules_of
+from .scene import Line, Scene
+
+SPEAK_LEAD_MS = 25
+"""How long before its time a line of the agent is handed in: what a pipeline takes to speak."""
+
+
+@dataclass(kw_only=True)
+class Played:
+    """What happened on the host."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    """With times from the scene's own beginning."""
+    context: list[Any] = field(default_factory=list)
+    llm_runs: int = 0
+    late_ms: float = 0.0
+    """The longest that this machine kept the scene's own script waiting."""
+
+
+async def play(scene: Scene, rules: Rules | None = None) -> Played:
+    """Play a scene through a pipeline of the host's own parts.
+
+    Args:
+        scene: what happens.
+        rules: instead of the ones the scene asks for.
+    """
+    manners = Bargein(rules=rules_of(scene) if rules is None else rules)
+    context = LLMContext([{"role": "user", "content": "Hello."}])
+    pair = LLMContextAggregatorPair(
+        context,
+        user_params=LLMUserAggregatorParams(
+            user_turn_strategies=manners.turn_strategies(
+                stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.3)]
+            )
+        ),
+    )
+    llm = ScriptedLLM([])
+    tts = ScriptedTTS(word_times=scene.options.get("words") != "no")
+    output = PacedOutput()
+    pipeline = Pipeline(manners.wrap([pair.user(), llm, tts, output, pair.assistant()]))
+    worker = PipelineWorker(
+        pipeline,
+        params=PipelineParams(audio_out_sample_rate=output.rate),
+        enable_rtvi=False,
+        cancel_on_idle_timeout=False,
+    )
+    played = Played(context=context.get_messages())
+    stage = _Stage(manners, worker, output, played)
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await asyncio.gather(runner.run(), stage.perform(scene))
+    played.context = context.get_messages()
+    played.llm_runs = len(llm.runs)
+    return played
+
+
+async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
+    """Play scenes side by side, a few at a time."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(scene: Scene) -> tuple[str, Played]:
+        async with places:
+            return scene.name, await play(scene)
+
+    return dict(await asyncio.gather(*(one(scene) for scene in scenes)))
+
+
+class _Stage:
+    """Speaks every line at its time, on the call's own clock."""
+
+    def __init__(
+        self, manners: Bargein, worker: PipelineWorker, output: PacedOutput, played: Played
+    ) -> None:
+        self._manners = manners
+        self._worker = worker
+        self._output = output
+        self._played = played
+        self._ready = asyncio.Event()
+        self._spoken = asyncio.Event()
+        self._zero_ms = 0
+        self._decisions: list[Decision] = []
+        self._busy_until_ms = 0
+
+        @worker.event_handler("on_pipeline_started")
+        async def started(_worker: PipelineWorker, _frame: Frame) -> None:
+            self._ready.set()
+
+        manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
+        manners.on_event(self._happened)
+
+    async def perform(self, scene: Scene) -> None:
+        await asyncio.wait_for(self._ready.wait(), 10)
+        heart = asyncio.create_task(self._beat())
+        try:
+            await self._perform(scene)
+        finally:
+            heart.cancel()
+            await self._worker.queue_frame(EndFrame())
+        self._played.decisions = [
+            replace(decision, at_ms=decision.at_ms - self._zero_ms) for decision in self._decisions
+        ]
+
+    async def _perform(self, scene: Scene) -> None:
+        lines = list(scene.lines)
+        if lines[0].who.startswith("agent"):
+            # The scene begins when the agent is first heard.
+            first = lines.pop(0)
+            await self._worker.queue_frame(_spoken(first))
+            await asyncio.wait_for(self._spoken.wait(), 10)
+            self._zero_ms -= first.at_ms
+        else:
+            self._zero_ms = self._manners.now_ms
+        for line in lines:
+            lead_ms = SPEAK_LEAD_MS if line.who.startswith("agent") else 0
+            await self._until(line.at_ms - lead_ms)
+            if line.who == "control":
+                self._manners.raise_control(line.what)
+            else:
+                await self._worker.queue_frame(_spoken(line))
+        await self._until(max([line.at_ms for line in (*scene.lines, *scene.expected)]) + 400)
+        while self._manners.busy:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
+
+    async def _until(self, at_ms: int) -> None:
+        wait_ms = self._zero_ms + at_ms - self._manners.now_ms
+        if wait_ms > 0:
+            await asyncio.sleep(wait_ms / 1000)
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            late_ms = (loop.time() - before - 0.01) * 1000
+            self._played.late_ms = max(self._played.late_ms, late_ms)
+
+    def _decided(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, PlayoutStarted) and not self._spoken.is_set():
+            self._zero_ms += event.at_ms
+            self._spoken.set()
+
+
+def _spoken(line: Line) -> Frame:
+    """The frame that a line is on Pipecat."""
+    match line.who:
+        case "agent" | "agent!":
+            frame = TTSSpeakFrame(line.what)
+            frame.interruptible = line.who == "agent"
+            return frame
+        case "user":
+            return VADUserStartedSpeakingFrame(start_secs=0.0)
+        case "user.":
+            return VADUserStoppedSpeakingFrame(stop_secs=0.0)
+        case "asr~":
+            return InterimTranscriptionFrame(line.what, "caller", time_now_iso8601())
+        case "tool":
+            return FunctionCallInProgressFrame(
+                function_name=line.what, tool_call_id=line.what, arguments={}
+            )
+        case "tool.":
+            return FunctionCallResultFrame(
+                function_name=line.what, tool_call_id=line.what, arguments={}, result="done"
+            )
+        case _:
+            return TranscriptionFrame(line.what, "caller", time_now_iso8601(), finalized=True)

@@ -1,0 +1,113 @@
+"""What does a scene say? Its lines, as data, with an error that names the line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WHO = ("agent", "agent!", "user", "user.", "asr~", "asr", "control", "tool", "tool.", "=>")
+OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words")
+
+
+class SceneError(ValueError):
+    """A scene with a line that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Somebody does something at an instant."""
+
+    number: int
+    at_ms: int
+    who: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One call, written down: who does what when, and what must be decided."""
+
+    name: str
+    title: str
+    lines: tuple[Line, ...]
+    expected: tuple[Line, ...]
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tolerance_ms(self) -> int:
+        """How far from its written time a decision may fall on a real host."""
+        return int(self.options.get("tolerance", "120"))
+
+    def expects(self) -> list[str]:
+        """The decisions as written: ``"900 DuckPlayout: overlap began"``."""
+        return [f"{line.at_ms} {line.what}" for line in self.expected]
+
+
+_LINE = re.compile(r"^\s*(\d+)\s+(\S+)(?:\s+(.*\S))?\s*$")
+_OPTION = re.compile(r"^\s*@(\w+)\s+(.*\S)\s*$")
+
+
+def parse(script: str, name: str = "scene") -> Scene:
+    """Read a scene.
+
+    A line is ``TIME WHO WHAT``, the time in milliseconds of the call. ``WHO`` is one of: ``agent``
+    (it says a text, 300 ms a word), ``agent!`` (must hear), ``user`` and ``user.`` (their voice
+    begins and ends), ``asr~`` and ``asr`` (a partial, a final), ``control``, ``tool`` and
+    ``tool.`` (by name), ``=>`` (this must be decided). ``@option value`` sets how it is played:
+    ``tolerance`` in ms, ``preset``, ``min_speak`` in ms, ``words no`` for a text-to-speech without
+    word times, ``rules none`` for an empty rule tuple. ``#`` begins a comment; the first one is
+    the title.
+
+    Raises:
+        SceneError: a line that cannot be read, with its number and the way out.
+    """
+    title = ""
+    options: dict[str, str] = {}
+    lines: list[Line] = []
+    expected: list[Line] = []
+    for number, raw in enumerate(script.splitlines(), start=1):
+        text, _, comment = raw.partition("#")
+        title = title or comment.strip()
+        if not text.strip():
+            continue
+        if option := _OPTION.match(text):
+            if option[1] not in OPTIONS:
+                raise SceneError(
+                    f"{name}:{number}: no option {option[1]!r}; there are {', '.join(OPTIONS)}"
+                )
+            options[option[1]] = option[2]
+            continue
+        found = _LINE.match(text)
+        if found is None:
+            raise SceneError(
+                f"{name}:{number}: {raw.strip()!r} is not TIME WHO WHAT, as in"
+                " '900 user' or '1200 asr~ yeah but'"
+            )
+        at_ms, who, what = int(found[1]), found[2], found[3] or ""
+        if who not in WHO:
+            raise SceneError(
+                f"{name}:{number}: nobody is called {who!r}; there are {', '.join(WHO)}"
+            )
+        if who not in ("user", "user.") and not what:
+            raise SceneError(f"{name}:{number}: {who!r} needs a text behind it")
+        line = Line(number=number, at_ms=at_ms, who=who, what=what)
+        (expected if who == "=>" else lines).append(line)
+    for group in (lines, expected):
+        for before, after in zip(group, group[1:], strict=False):
+            if after.at_ms < before.at_ms:
+                raise SceneError(
+                    f"{name}:{after.number}: {after.at_ms} ms comes after {before.at_ms} ms;"
+                    " put the lines in order of time"
+                )
+    if not lines:
+        raise SceneError(f"{name}: nobody says anything")
+    return Scene(
+        name=name, title=title, lines=tuple(lines), expected=tuple(expected), options=options
+    )
+
+
+def load(path: Path | str) -> Scene:
+    """Read a scene from a file."""
+    path = Path(path)
+    return parse(path.read_text("utf-8"), path.name)
