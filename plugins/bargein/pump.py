@@ -10,7 +10,7 @@ from typing import Protocol
 from bargein.core.decisions import Decision, Reason, ResumePlayout
 from bargein.core.events import Event, TimePassed
 from bargein.core.floor import EventOrderError, Floor, State, step
-from bargein.core.overlap import Overlap, Rule, Rules, Verdict
+from bargein.core.overlap import Later, Overlap, Rule, Rules, Verdict
 
 Report = Callable[[str, Exception], None]
 """Told once about a failure of ours: where it was, and what was raised."""
@@ -127,7 +127,7 @@ class _Guarded:
         self._report = report
         self._failed = False
 
-    def __call__(self, overlap: Overlap, /) -> Verdict | None:
+    def __call__(self, overlap: Overlap, /) -> Verdict | Later | None:
         if self._failed:
             return None
         try:

@@ -36,7 +36,7 @@ from .events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
-from .overlap import Overlap, Rules, Ruling, Score, Verdict, WordsGo
+from .overlap import Later, Overlap, Rules, Ruling, Score, Verdict, WordsGo
 from .playout import Playout
 
 MAX_HOLD_MS = 3_000
@@ -385,9 +385,16 @@ def _judged(rules: Rules, state: State, event: Event) -> Step:
 
 
 def _asked(rules: Rules, overlap: Overlap) -> Verdict:
+    later: list[int] = []
     for rule in rules:
-        if verdict := rule(overlap):
-            return verdict
+        opinion = rule(overlap)
+        if isinstance(opinion, Later):
+            later.append(opinion.at_ms)
+        elif opinion is not None:
+            if later and opinion.ruling is Ruling.WAIT:
+                known = () if opinion.ask_again_at_ms is None else (opinion.ask_again_at_ms,)
+                return replace(opinion, ask_again_at_ms=min((*later, *known)))
+            return opinion
     return Verdict(ruling=Ruling.SHIFT, reason=Reason.NO_RULE, stop_at=StopAt.NOW)
 
 
@@ -454,7 +461,7 @@ def _placed(state: State, verdict: Verdict) -> tuple[tuple[Kept, ...], tuple[Dec
     text = " ".join(state.finals)
     at_ms, reason, kind, words = state.at_ms, verdict.reason, verdict.kind, verdict.words
     soon = state.playout is None or state.playout.ends_within(WEIGH_MS)
-    noise = kind in (Kind.BACKCHANNEL, Kind.NOISE)
+    noise = kind is not None  # somebody understood the words and nobody has to answer them
     if words is WordsGo.REPORTED or (words is WordsGo.WEIGHED and noise and not soon):
         report = ReportBackchannel(
             at_ms=at_ms, reason=reason, text=text, kind=kind or Kind.BACKCHANNEL

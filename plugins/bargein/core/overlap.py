@@ -113,10 +113,17 @@ class Verdict:
     """For HOLD: where final words go."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """No opinion yet; the next rule is asked, and this one again at ``at_ms``."""
+
+    at_ms: int
+
+
 class Rule(Protocol):
     """Judges one overlap. No opinion means the next rule is asked."""
 
-    def __call__(self, overlap: Overlap, /) -> Verdict | None: ...
+    def __call__(self, overlap: Overlap, /) -> Verdict | Later | None: ...
 
 
 Rules: TypeAlias = tuple[Rule, ...]

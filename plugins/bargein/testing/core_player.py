@@ -109,7 +109,8 @@ class _Agent:
                 PlayoutWorded(at_ms=at_ms, text=self._now.text),
             ]
         heard = self._now.onsets[self._said]
-        left = (len(self._now.onsets) - self._said) * WORD_MS
+        waiting = sum(len(message.onsets) for message in self._queue)
+        left = (len(self._now.onsets) - self._said + waiting) * WORD_MS
         events.append(PlayoutProgressed(at_ms=at_ms, heard_chars=heard, left_ms=left))
         self._said += 1
         self._next_ms = at_ms + WORD_MS

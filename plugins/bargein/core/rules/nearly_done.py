@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..decisions import Reason
-from ..overlap import Overlap, Ruling, Verdict, WordsGo, not_negative
+from ..overlap import Later, Overlap, Ruling, Verdict, WordsGo, not_negative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +18,10 @@ class NearlyDone:
     def __post_init__(self) -> None:
         not_negative("max_left_ms", self.max_left_ms)
 
-    def __call__(self, overlap: Overlap, /) -> Verdict | None:
+    def __call__(self, overlap: Overlap, /) -> Verdict | Later | None:
         left_ms = overlap.agent_left_ms
-        if left_ms is None or left_ms > self.max_left_ms:
+        if left_ms is None or overlap.agent_finished or overlap.paused:
             return None
-        if overlap.agent_finished or overlap.paused:
-            return None
+        if left_ms > self.max_left_ms:
+            return Later(at_ms=overlap.seen_at_ms + left_ms - self.max_left_ms)
         return Verdict(ruling=Ruling.HOLD, reason=Reason.NEARLY_DONE, words=WordsGo.WEIGHED)

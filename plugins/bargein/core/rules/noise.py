@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..decisions import Kind, Reason
-from ..overlap import Overlap, Ruling, Verdict, not_negative
+from ..overlap import Later, Overlap, Ruling, Verdict, not_negative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +22,13 @@ class Noise:
         not_negative("words_late_ms", self.words_late_ms)
         not_negative("max_wordless_ms", self.max_wordless_ms)
 
-    def __call__(self, overlap: Overlap, /) -> Verdict | None:
+    def __call__(self, overlap: Overlap, /) -> Verdict | Later | None:
         if overlap.words:
             return None
         if overlap.silent_since_ms is None:
             if overlap.lasted_ms >= self.max_wordless_ms:
                 return Verdict(ruling=Ruling.HOLD, reason=Reason.NOISE, kind=Kind.NOISE)
-            return None
+            return Later(at_ms=overlap.began_at_ms + self.max_wordless_ms)
         due_at_ms = overlap.silent_since_ms + self.words_late_ms
         if overlap.seen_at_ms < due_at_ms:
             return Verdict(
