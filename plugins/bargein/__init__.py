@@ -1,1 +1,125 @@
-"""Good manners for voice agents when people talk over them."""
+"""Good manners for voice agents when people talk over them.
+
+The names here need nothing but the standard library. A host has its own package:
+`bargein.pipecat`.
+"""
+
+from .core.decisions import (
+    Decision,
+    DeferTurn,
+    DeliverTurn,
+    DuckPlayout,
+    HoldFloor,
+    Kind,
+    PassFloor,
+    PausePlayout,
+    Reason,
+    ReportBackchannel,
+    ResumePlayout,
+    StopAt,
+    YieldFloor,
+)
+from .core.events import (
+    ControlRaised,
+    Event,
+    OverlapScored,
+    PlayoutProgressed,
+    PlayoutStarted,
+    PlayoutStopped,
+    PlayoutWorded,
+    TimePassed,
+    ToolFinished,
+    ToolStarted,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    UserWordsHeard,
+)
+from .core.floor import EventOrderError, Floor, State, step
+from .core.overlap import Later, Overlap, Rule, RuleError, Rules, Ruling, Score, Verdict, WordsGo
+from .core.playout import Playout
+from .core.rules import (
+    Answer,
+    Backchannel,
+    BargeIn,
+    CriticalMessage,
+    EmergencyStop,
+    MinAgentSpeech,
+    NearlyDone,
+    Noise,
+    StartedOver,
+)
+from .language import (
+    Judge,
+    Judgement,
+    Language,
+    LanguageError,
+    available_languages,
+    judge,
+    load_language,
+)
+from .language.standard import PRESETS, Preset, standard_rules
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PRESETS",
+    "Answer",
+    "Backchannel",
+    "BargeIn",
+    "ControlRaised",
+    "CriticalMessage",
+    "Decision",
+    "DeferTurn",
+    "DeliverTurn",
+    "DuckPlayout",
+    "EmergencyStop",
+    "Event",
+    "EventOrderError",
+    "Floor",
+    "HoldFloor",
+    "Judge",
+    "Judgement",
+    "Kind",
+    "Language",
+    "LanguageError",
+    "Later",
+    "MinAgentSpeech",
+    "NearlyDone",
+    "Noise",
+    "Overlap",
+    "OverlapScored",
+    "PassFloor",
+    "PausePlayout",
+    "Playout",
+    "PlayoutProgressed",
+    "PlayoutStarted",
+    "PlayoutStopped",
+    "PlayoutWorded",
+    "Preset",
+    "Reason",
+    "ReportBackchannel",
+    "ResumePlayout",
+    "Rule",
+    "RuleError",
+    "Rules",
+    "Ruling",
+    "Score",
+    "StartedOver",
+    "State",
+    "StopAt",
+    "TimePassed",
+    "ToolFinished",
+    "ToolStarted",
+    "UserSpeechStarted",
+    "UserSpeechStopped",
+    "UserWordsHeard",
+    "Verdict",
+    "WordsGo",
+    "YieldFloor",
+    "__version__",
+    "available_languages",
+    "judge",
+    "load_language",
+    "standard_rules",
+    "step",
+]

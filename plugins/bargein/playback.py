@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -367,13 +368,13 @@ class Playback(Generic[T]):
                 self._stopped(out)
                 continue
             out.append(self._piece(item, stop))
+        sounded = self._edge_ms is None or self._edge_ms <= now_ms
         if self._stop is not None and not self._items:
             # The voice ran dry before it reached its stopping place.
-            if self._edge_ms is None or self._edge_ms <= now_ms:
+            if sounded:
                 self._stopped(out)
-        elif not self._items and not self._cut_due:
-            if self._edge_ms is not None and self._edge_ms <= now_ms:
-                self._edge_ms = None
+        elif sounded and not self._items and not self._cut_due:
+            self._edge_ms = None
 
     def _piece(self, item: _Audio[T], stop: _Stop | None) -> AudioOut[T]:
         """Cut the next piece off the queue and shape it."""
@@ -480,7 +481,7 @@ class Playback(Generic[T]):
         if stop_at is StopAt.PHRASE:
             ends = [
                 after_ms
-                for (_, text), (after_ms, _) in zip(onsets, onsets[1:], strict=False)
+                for (_, text), (after_ms, _) in pairwise(onsets)
                 if after_ms >= here_ms and text.rstrip().endswith(_PHRASE_ENDS)
             ]
             if stream.ended:

@@ -103,7 +103,7 @@ class YieldFloor(_Stamped):
     kind: Kind | None = None
     stop_at: StopAt = StopAt.WORD
     heard: str = ""
-    """What this playout had said when the decision fell; the word in the air may still be finished."""
+    """What it had said when the decision fell; the word in the air may still be finished."""
     unheard: str = ""
     """The rest of what is known of it. ``heard + unheard`` is all the playout said."""
 
@@ -115,7 +115,7 @@ class PassFloor(_Stamped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportBackchannel(_Stamped):
-    """These final words were a listener's noise: tell the application, keep them out of the turn."""
+    """These final words were a listener's noise: they stay out of the turn."""
 
     text: str
     kind: Kind = Kind.BACKCHANNEL
@@ -123,7 +123,7 @@ class ReportBackchannel(_Stamped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferTurn(_Stamped):
-    """Keep these final words while the agent goes on. A `DeliverTurn` or `ReportBackchannel` follows."""
+    """Keep these final words while the agent goes on; delivered or reported later."""
 
     text: str
 

@@ -118,7 +118,7 @@ class BackchannelFilter(FrameProcessor):
 
     async def cleanup(self) -> None:
         """Forget what still waits: the call is over."""
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
         if self._flushing is not None:
             await self.cancel_task(self._flushing)
             self._flushing = None

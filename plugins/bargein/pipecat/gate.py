@@ -105,7 +105,7 @@ class InterruptionGate(FrameProcessor):
 
     async def cleanup(self) -> None:
         """Stop letting audio out."""
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
         if self._alarm is not None:
             self._alarm.cancel()
         if self._releasing is not None:

@@ -52,7 +52,7 @@ class SileroWindow:
     def reset(self) -> None:
         """Forget what was heard."""
         self._memory = np.zeros((2, 1, 128), dtype=np.float32)
-        self._before: npt.NDArray[np.float32] = np.zeros(self._overlap, dtype=np.float32)
+        self._before: npt.NDArray[Any] = np.zeros(self._overlap, dtype=np.float32)
 
     def __call__(self, pcm: bytes) -> float:
         """The probability, 0 to 1, that this window of 16-bit samples holds speech."""

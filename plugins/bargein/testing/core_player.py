@@ -138,12 +138,18 @@ class _Agent:
 
 def play(scene: Scene, rules: Rules) -> list[Decision]:
     """Play a scene through the core, waking it exactly at its own deadlines."""
-    state, said = State(), list[Decision]()
+    return play_logged(scene, rules)[1]
+
+
+def play_logged(scene: Scene, rules: Rules) -> tuple[list[Event], list[Decision]]:
+    """Play a scene; every event that was fed, and every decision."""
+    state, said, log = State(), list[Decision](), list[Event]()
     agent = _Agent(words=scene.options.get("words") != "no")
     lines, later = list(scene.lines), list[tuple[int, Event]]()
 
     def feed(event: Event) -> None:
         nonlocal state
+        log.append(event)
         state, decisions = step(rules, state, event)
         for decision in decisions:
             said.append(decision)
@@ -159,7 +165,7 @@ def play(scene: Scene, rules: Rules) -> list[Decision]:
         ]
         known = [(at_ms, order) for at_ms, order in instants if at_ms is not None]
         if not known:
-            return said
+            return log, said
         at_ms, order = min(known)
         if order == 0:
             feed(TimePassed(at_ms=at_ms))

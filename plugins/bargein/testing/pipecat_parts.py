@@ -36,7 +36,7 @@ WORD_S = 0.3
 
 
 def metronome(text: str, rate: int) -> tuple[PCM, list[tuple[str, float]]]:
-    """A voice that takes 300 ms a word, as the scenes' agent does: a soft tone, no two words alike."""
+    """A voice that takes 300 ms a word, as the scenes' agent does: a soft tone for each."""
     pieces, words = [], []
     each = round(WORD_S * rate)
     for place, word in enumerate(text.split()):

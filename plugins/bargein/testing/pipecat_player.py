@@ -118,12 +118,12 @@ class _Stage:
         self._decisions: list[Decision] = []
         self._busy_until_ms = 0
 
-        @worker.event_handler("on_pipeline_started")
-        async def started(_worker: PipelineWorker, _frame: Frame) -> None:
-            self._ready.set()
-
+        worker.add_event_handler("on_pipeline_started", self._started)
         manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
         manners.on_event(self._happened)
+
+    async def _started(self, _worker: PipelineWorker, _frame: Frame) -> None:
+        self._ready.set()
 
     async def perform(self, scene: Scene) -> None:
         await asyncio.wait_for(self._ready.wait(), 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 WHO = ("agent", "agent!", "user", "user.", "asr~", "asr", "control", "tool", "tool.", "=>")
@@ -94,7 +95,7 @@ def parse(script: str, name: str = "scene") -> Scene:
         line = Line(number=number, at_ms=at_ms, who=who, what=what)
         (expected if who == "=>" else lines).append(line)
     for group in (lines, expected):
-        for before, after in zip(group, group[1:], strict=False):
+        for before, after in pairwise(group):
             if after.at_ms < before.at_ms:
                 raise SceneError(
                     f"{name}:{after.number}: {after.at_ms} ms comes after {before.at_ms} ms;"

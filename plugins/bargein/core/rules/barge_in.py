@@ -55,10 +55,13 @@ class BargeIn:
                         stop_at=self.stop_at,
                     ),
                 )
-        elif self.yield_without_words_ms is not None:
-            if overlap.lasted_ms >= self.yield_without_words_ms:
-                return Verdict(ruling=Ruling.SHIFT, reason=Reason.BARGE_IN, stop_at=self.stop_at)
+        elif self._long_enough(overlap):
+            return Verdict(ruling=Ruling.SHIFT, reason=Reason.BARGE_IN, stop_at=self.stop_at)
         return self._wait(overlap)
+
+    def _long_enough(self, overlap: Overlap) -> bool:
+        enough_ms = self.yield_without_words_ms
+        return enough_ms is not None and overlap.lasted_ms >= enough_ms
 
     def _take(self, overlap: Overlap, verdict: Verdict) -> Verdict:
         if overlap.agent_finished or overlap.lasted_ms >= self.min_overlap_ms:

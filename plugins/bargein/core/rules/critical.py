@@ -11,7 +11,7 @@ from .words import Judge, read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriticalMessage:
-    """Nothing takes the floor from a message marked ``must_hear``; the words are answered after it."""
+    """Nothing takes the floor from a message marked ``must_hear``; words are answered after it."""
 
     judge: Judge | None = None
     """Tells a listener's noises, which nobody has to answer, from words that are kept."""

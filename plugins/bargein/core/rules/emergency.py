@@ -11,7 +11,7 @@ from .words import Judge, read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyStop:
-    """The application's emergency stop, or the caller's words for one, stop even a critical message."""
+    """An emergency, raised by the application or said by the caller, stops any message."""
 
     controls: frozenset[str] = frozenset({"emergency_stop"})
     """Names of raised controls that stop the agent."""

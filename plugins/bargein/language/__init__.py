@@ -1,0 +1,15 @@
+"""What do a caller's words mean? One function, one TOML file a language."""
+
+from .judge import Judge, judge
+from .judgement import Judgement
+from .lexicon import Language, LanguageError, available_languages, load_language
+
+__all__ = [
+    "Judge",
+    "Judgement",
+    "Language",
+    "LanguageError",
+    "available_languages",
+    "judge",
+    "load_language",
+]

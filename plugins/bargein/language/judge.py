@@ -1,0 +1,238 @@
+"""How should these words be taken, given what the agent was saying?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from bargein.core.decisions import Kind, Reason
+from bargein.core.overlap import Ruling
+
+from .agent import LOOK_AHEAD_CHARS, LOOK_BACK_CHARS, AgentSide
+from .grammar import PREFIX, WORD, Grammar, Unit
+from .judgement import Judgement
+from .lexicon import ALWAYS, IGNORED, Language, load_language
+from .tokens import ends_of
+
+_HOLD_REASON = {
+    IGNORED: Reason.IGNORED,
+    "go_on": Reason.GO_ON,
+    "assessment": Reason.ASSESSMENT,
+    "assent": Reason.ACKNOWLEDGEMENT,
+    "acknowledgement": Reason.ACKNOWLEDGEMENT,
+    "echo": Reason.ECHO,
+    "continuer": Reason.CONTINUER,
+    "filler": Reason.FILLER,
+}
+"""Why the agent goes on, the most telling first."""
+_SHIFT_REASON: dict[str, tuple[Kind | None, Reason]] = {
+    ALWAYS: (None, Reason.ALWAYS_INTERRUPTS),
+    "emergency": (Kind.EMERGENCY, Reason.EMERGENCY_STOP),
+    "cancellation": (Kind.CANCELLATION, Reason.STOP_WORD),
+    "stop": (Kind.CANCELLATION, Reason.STOP_WORD),
+    "correction": (Kind.CORRECTION, Reason.FLOOR_OPENING),
+    "redirect": (Kind.REDIRECT, Reason.FLOOR_OPENING),
+    "hold": (Kind.HOLD, Reason.STOP_WORD),
+    "resume": (Kind.RESUME, Reason.GO_ON),
+    "clarification": (Kind.CLARIFICATION, Reason.QUESTION),
+    "answer": (Kind.ANSWER, Reason.ANSWER),
+    "refusal": (Kind.CORRECTION, Reason.FLOOR_OPENING),
+    "question": (None, Reason.QUESTION),
+    "opening": (None, Reason.FLOOR_OPENING),
+    "statement": (None, Reason.BARGE_IN),
+    WORD: (None, Reason.BARGE_IN),
+}
+"""What the caller takes the floor for, the most telling first."""
+_HOLD_RANK = {name: place for place, name in enumerate(_HOLD_REASON)}
+_SHIFT_RANK = {name: place for place, name in enumerate(_SHIFT_REASON)}
+_LOOSE = frozenset({WORD, PREFIX})
+_PLAIN = frozenset({"refusal", "opening", "statement", WORD})
+"""Classes that are simply an answer when a question is open."""
+_SOFTENING = frozenset({"go_on", "assessment", "acknowledgement", "assent"})
+"""What turns a "no" into its opposite: "no, that's fine"."""
+_MAY_ANSWER = frozenset({"go_on", "assessment", "assent", "continuer"})
+
+
+def _held(name: str, reason: Reason) -> Judgement:
+    kind = Kind.RESUME if name == "go_on" else Kind.BACKCHANNEL
+    return Judgement(ruling=Ruling.HOLD, kind=kind, reason=reason, may_answer=name in _MAY_ANSWER)
+
+
+def _shift(kind: Kind | None, reason: Reason) -> Judgement:
+    return Judgement(ruling=Ruling.SHIFT, kind=kind, reason=reason)
+
+
+_HELD = {name: _held(name, reason) for name, reason in _HOLD_REASON.items()}
+_TAKEN = {name: _shift(kind, reason) for name, (kind, reason) in _SHIFT_REASON.items()}
+_TURNS = {"go_on": _shift(Kind.RESUME, Reason.GO_ON)} | dict.fromkeys(
+    ("assessment", "assent", "acknowledgement", "echo"), _shift(None, Reason.AGENT_FINISHED)
+)
+"""What is no listener's noise any more once the agent has finished."""
+_ANSWER = _shift(Kind.ANSWER, Reason.ANSWER)
+_UNDECIDED = Judgement(ruling=Ruling.WAIT, kind=None, reason=Reason.STILL_UNDECIDED)
+_NOTHING_YET = Judgement(ruling=Ruling.WAIT, kind=None, reason=Reason.NOISE)
+_NOTHING_AT_LAST = Judgement(ruling=Ruling.HOLD, kind=Kind.NOISE, reason=Reason.NOISE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges words in one language. A value: equal to another of the same language and lists.
+
+    Args:
+        language: a tag such as "en-US", or a `Language`.
+        ignore: phrases that never take the floor.
+        always_interrupt: phrases that always do.
+    """
+
+    language: Language | str = "en"
+    ignore: Iterable[str] = ()
+    always_interrupt: Iterable[str] = ()
+    _language: Language = field(init=False, repr=False, compare=False)
+    _grammar: Grammar = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        language = self.language
+        if not isinstance(language, Language):
+            language = load_language(language)
+        ignore = _phrases("ignore", self.ignore)
+        always = _phrases("always_interrupt", self.always_interrupt)
+        settled: dict[str, object] = {
+            "language": language,
+            "ignore": ignore,
+            "always_interrupt": always,
+            "_language": language,
+            "_grammar": language.grammar(ignore, always),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(
+        self,
+        words: str | Sequence[str],
+        *,
+        agent_said: str = "",
+        agent_unsaid: str = "",
+        agent_finished: bool = False,
+        is_final: bool = False,
+        elapsed_ms: int | None = None,
+    ) -> Judgement:
+        """How the words so far should be taken. Ask again whenever they have grown or changed."""
+        language, grammar = self._language, self._grammar
+        tokens = grammar.tokens(ends_of(words))
+        if not tokens:
+            return _NOTHING_AT_LAST if is_final else _NOTHING_YET
+        agent = _agent_side(
+            language,
+            _string("agent_said", agent_said)[-LOOK_BACK_CHARS:],
+            _string("agent_unsaid", agent_unsaid)[:LOOK_AHEAD_CHARS],
+            agent_finished,
+        )
+        settled = is_final or (elapsed_ms is not None and elapsed_ms >= language.settle_ms)
+        units = grammar.units(grammar.symbols(tokens), is_final)
+        hold, shift, is_pending = self._weigh(units, tokens, agent, settled)
+        if shift is not None:
+            if shift in _PLAIN and agent.is_asking:
+                return _ANSWER
+            return _TAKEN[shift]
+        if hold is not IGNORED and agent.is_asking:
+            if is_pending or is_final or hold != "filler":
+                return _ANSWER
+        if is_pending or hold is None:
+            return _UNDECIDED
+        if agent_finished and hold in _TURNS:
+            return _TURNS[hold]
+        return _HELD[hold]
+
+    def _weigh(
+        self, units: Sequence[Unit], tokens: Sequence[str], agent: AgentSide, settled: bool
+    ) -> tuple[str | None, str | None, bool]:
+        """The most telling class that holds, the most telling that shifts, and is more to come?"""
+        hold: str | None = None
+        shift: str | None = None
+        is_pending = False
+        loose: list[str] = []
+        for name, start, end, may_grow in units:
+            if name in _LOOSE:
+                if may_grow:
+                    is_pending = True
+                else:
+                    loose += tokens[start:end]
+                continue
+            if name == "refusal" and agent.is_negative and not agent.is_asking:
+                name = "assent"
+            if name in _HOLD_RANK:
+                if hold is None or _HOLD_RANK[name] < _HOLD_RANK[hold]:
+                    hold = name
+            elif may_grow and not (settled and len(units) == 1):
+                is_pending = True
+            elif shift is None or _SHIFT_RANK[name] < _SHIFT_RANK[shift]:
+                shift = name
+        if shift == "refusal" and not loose and hold in _SOFTENING:
+            shift = None
+        if loose and shift is None:
+            is_echo = (
+                hold != "assessment"
+                and not self._language.function_words.issuperset(loose)
+                and agent.would_be_echoed(loose)
+            )
+            if is_echo:
+                hold = "echo"
+            else:
+                shift = WORD
+        return hold, shift, is_pending
+
+
+def judge(
+    words: str | Sequence[str],
+    *,
+    agent_said: str = "",
+    agent_unsaid: str = "",
+    agent_finished: bool = False,
+    is_final: bool = False,
+    elapsed_ms: int | None = None,
+    language: str = "en",
+) -> Judgement:
+    """How a caller's words should be taken, given what the agent was saying.
+
+    Args:
+        words: what the recogniser has heard since the caller began to speak.
+        agent_said: what the caller has heard of the agent's words so far.
+        agent_unsaid: the rest of it, as far as it is known.
+        agent_finished: True when the agent had ended before the caller began.
+        is_final: True when the words will not grow or change any more.
+        elapsed_ms: time since the caller began to speak.
+        language: a tag such as "en" or "en-US".
+    """
+    return _judge_of(language)(
+        words,
+        agent_said=agent_said,
+        agent_unsaid=agent_unsaid,
+        agent_finished=agent_finished,
+        is_final=is_final,
+        elapsed_ms=elapsed_ms,
+    )
+
+
+@lru_cache(maxsize=64)
+def _judge_of(language: str) -> Judge:
+    return Judge(language)
+
+
+@lru_cache(maxsize=1024)
+def _agent_side(language: Language, said: str, unsaid: str, has_finished: bool) -> AgentSide:
+    return AgentSide(said, unsaid, has_finished, language.habits)
+
+
+def _string(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _phrases(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    phrases = (value,) if isinstance(value, str) else tuple(value)
+    for phrase in phrases:
+        if not isinstance(phrase, str):
+            raise TypeError(f"{name} must hold strings, not {type(phrase).__name__}")
+    return phrases

@@ -1,0 +1,223 @@
+"""What does a language's TOML file say, and is it fit to use?"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .agent import Habits
+from .grammar import Grammar, PhraseError
+from .tokens import Writing, fold_table
+
+Tables: TypeAlias = Mapping[str, Any]
+
+ALWAYS, IGNORED = "always", "ignored"
+HOLDS = ("go_on", "assessment", "assent", "acknowledgement", "continuer", "filler")
+SHIFTS = (
+    "emergency", "stop", "cancellation", "correction", "redirect", "hold", "resume",
+    "clarification", "question", "answer", "opening", "statement", "refusal",
+)  # fmt: skip
+"""Classes of phrases that take the floor, the most telling first."""
+WEAK = ("opening", "statement")
+"""What gives way when the same words can be read in two ways."""
+ASKS = ("inversion", "tag", "question", "closing", "lead_in", "negation")
+"""What can be found in a sentence of the agent's."""
+
+_LISTS = {
+    "writing": {"beginnings", "endings"},
+    "hold": set(HOLDS),
+    "shift": set(SHIFTS),
+    "agent": set(ASKS),
+}
+_NUMBERS = {
+    "agent": {"short_addition_words", "unheard_words", "echo_words"},
+    "timing": {"settle_ms"},
+}
+_PAIRS = {"writing": {"fold"}, "words": {"digits"}}
+_TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS}
+
+
+class LanguageError(ValueError):
+    """A language that is unknown, or whose TOML cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """One language, ready to judge with."""
+
+    tag: str
+    name: str
+    tables: Tables = field(repr=False)
+    """All of its TOML, with what was merged into it."""
+    habits: Habits = field(repr=False, compare=False)
+    function_words: frozenset[str] = field(repr=False, compare=False)
+    """Words too common to be an echo by themselves."""
+    settle_ms: int = field(repr=False, compare=False)
+    """How long a half-said phrase may wait for its other half."""
+
+    def __hash__(self) -> int:
+        return hash(self.tag)
+
+    def grammar(self, ignore: Iterable[str] = (), always_interrupt: Iterable[str] = ()) -> Grammar:
+        """Everything a caller may say, and on top the phrases of one application."""
+        phrases = {ALWAYS: list(always_interrupt), IGNORED: list(ignore)}
+        phrases |= {name: self.tables.get("hold", {}).get(name, ()) for name in HOLDS}
+        phrases |= {name: self.tables.get("shift", {}).get(name, ()) for name in SHIFTS}
+        return Grammar(
+            phrases, _slots(self.tables), _writing(self.tables), awaited=HOLDS, weak=WEAK
+        )
+
+
+def available_languages() -> tuple[str, ...]:
+    """Tags of the languages that come with the package."""
+    files = resources.files(__package__).joinpath("languages").iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load_language(tag: str, extra: Path | Tables | None = None) -> Language:
+    """The language for a tag such as "en" or "en-US".
+
+    Args:
+        tag: region and script are ignored: "zh-Hans-CN" is "zh".
+        extra: a TOML file or the same as a dict. Its lists are added to ours, its other values
+            replace ours. For a tag we do not have it is the whole language.
+    """
+    if not isinstance(tag, str):
+        raise TypeError(f"a language is named by a string such as 'en', not {type(tag).__name__}")
+    name = re.split(r"[-_]", tag.strip().lower())[0]
+    if extra is None:
+        return _ours(name)
+    path = None if isinstance(extra, Mapping) else Path(extra)
+    tables = extra if path is None else _parse(_read(path), str(path))
+    if name in available_languages():
+        tables = _merged(_ours(name).tables, tables)
+    return _language(name, tables, "the tables given" if path is None else str(path))
+
+
+@lru_cache(maxsize=64)
+def _ours(name: str) -> Language:
+    if name not in available_languages():
+        raise LanguageError(_unknown(name))
+    file = resources.files(__package__).joinpath("languages", f"{name}.toml")
+    source = file.read_text(encoding="utf-8")
+    return _language(name, _parse(source, file.name), file.name, source)
+
+
+def _unknown(name: str) -> str:
+    have = available_languages()
+    near = difflib.get_close_matches(name, have, n=1, cutoff=0.1) or have[:1]
+    return f"no language {name!r}; did you mean {near[0]!r}? There are: {', '.join(have)}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise LanguageError(f"{path} cannot be read: {problem}") from problem
+
+
+def _parse(source: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source)
+    except tomllib.TOMLDecodeError as problem:
+        raise LanguageError(f"{where} is not TOML: {problem}") from problem
+
+
+def _merged(ours: Any, theirs: Any) -> Any:
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        both = {key: _merged(ours[key], theirs[key]) for key in ours.keys() & theirs.keys()}
+        return {**ours, **theirs, **both}
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return [*ours, *theirs]
+    return theirs
+
+
+def _language(tag: str, tables: Tables, where: str, source: str = "") -> Language:
+    _check(tables, where, source)
+    agent = tables.get("agent", {})
+    numbers = {name: agent[name] for name in _NUMBERS["agent"] if name in agent}
+    asking = {name: agent.get(name, ()) for name in ASKS}
+    try:
+        language = Language(
+            tag=tag,
+            name=tables.get("language", {}).get("name", tag),
+            tables=tables,
+            habits=Habits(
+                sentences=Grammar(asking, _slots(tables), _writing(tables)),
+                digits=tables.get("words", {}).get("digits", {}),
+                **numbers,
+            ),
+            function_words=frozenset(_function_words(tables)),
+            settle_ms=tables.get("timing", {}).get("settle_ms", 800),
+        )
+        language.grammar()
+    except PhraseError as problem:
+        phrase = str(problem).split("'")[1] if "'" in str(problem) else ""
+        raise LanguageError(f"{where}{_line_of(phrase, source)}: {problem}") from problem
+    return language
+
+
+def _check(tables: Tables, where: str, source: str) -> None:
+    for table, keys in tables.items():
+        if table not in _TABLES:
+            known = ", ".join(sorted(_TABLES))
+            raise LanguageError(
+                f"{where}{_line_of(table, source)}: no table {table!r}; have {known}"
+            )
+        if not isinstance(keys, Mapping):
+            raise LanguageError(f"{where}{_line_of(table, source)}: {table} must be a table")
+        if table not in ("examples", "language"):
+            for key, value in keys.items():
+                problem = _problem(table, key, value)
+                if problem:
+                    raise LanguageError(f"{where}{_line_of(key, source)}: {table}.{key} {problem}")
+
+
+def _problem(table: str, key: str, value: object) -> str:
+    if key in _PAIRS.get(table, ()):
+        return "" if isinstance(value, Mapping) else "must be pairs of strings"
+    if key in _NUMBERS.get(table, ()):
+        return "" if isinstance(value, int) and value >= 0 else "must be a whole number >= 0"
+    if (table, key) == ("writing", "spaced"):
+        return "" if isinstance(value, bool) else "must be true or false"
+    if table != "words" and key not in _LISTS.get(table, ()):
+        known = sorted({*_LISTS.get(table, ()), *_NUMBERS.get(table, ()), *_PAIRS.get(table, ())})
+        return f"means nothing; have {', '.join(known)}"
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        return "must be a list of strings"
+    return ""
+
+
+def _line_of(text: str, source: str) -> str:
+    for number, line in enumerate(source.splitlines(), start=1):
+        if text and text in line:
+            return f", line {number}"
+    return ""
+
+
+def _slots(tables: Tables) -> dict[str, list[str]]:
+    words = tables.get("words", {})
+    return {name: list(entries) for name, entries in words.items()}
+
+
+def _function_words(tables: Tables) -> Iterable[str]:
+    writing = _writing(tables)
+    for entry in tables.get("words", {}).get("function", ()):
+        yield from writing.entry(entry)
+
+
+def _writing(tables: Tables) -> Writing:
+    writing = tables.get("writing", {})
+    return Writing(
+        fold=fold_table(writing.get("fold", {})),
+        endings=tuple(writing.get("endings", ())),
+        beginnings=tuple(writing.get("beginnings", ())),
+        spaced=writing.get("spaced", True),
+    )

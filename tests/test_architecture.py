@@ -1,0 +1,110 @@
+"""Who may import whom, read from the source text."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "plugins" / "bargein"
+
+CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "typing"}
+"""No clock, no loop, no log, no file, no randomness."""
+
+MAY_IMPORT = {
+    "core": {"core"},
+    "language": {"core.overlap", "core.decisions", "core.rules", "language"},
+    "pump": {"core"},
+    "playback": {"core"},
+    "memory": {"core", "memory"},
+    "journal": {"core", "journal"},
+    "pipecat": {"pump", "playback", "core", "language", "memory", "journal", "pipecat"},
+    "livekit": {"pump", "playback", "core", "language", "memory", "journal", "livekit"},
+    "realtime": {"pump", "playback", "core", "language", "memory", "journal", "realtime"},
+}
+"""The testing kit and the command line may import anything."""
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> tuple[str, ...]:
+    return path.relative_to(PACKAGE).with_suffix("").parts
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file names, absolute, with our own as ``bargein.something``."""
+    here = ("bargein", *name_of(path))
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: -node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            found |= {module} if node.module else {f"{module}.{a.name}" for a in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name[len("bargein.") :] for name in imports_of(path) if name.startswith("bargein.")}
+
+
+def within(name: str, allowed: set[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(name_of(path)))
+def test_a_package_imports_only_what_it_may(path: Path) -> None:
+    allowed = MAY_IMPORT.get(name_of(path)[0])
+    if allowed is not None:
+        assert {name for name in ours(path) if not within(name, allowed)} == set()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: "/".join(name_of(path))
+)
+def test_the_core_is_pure(path: Path) -> None:
+    foreign = {name.split(".")[0] for name in imports_of(path)} - {"bargein"}
+    assert foreign <= CORE_MAY_IMPORT
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert calls.isdisjoint({"open", "print", "input", "exec", "eval"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(name_of(path)))
+def test_only_the_pump_and_the_outside_have_a_clock(path: Path) -> None:
+    if name_of(path)[0] in ("core", "language", "playback"):
+        names = {name.split(".")[0] for name in imports_of(path)}
+        assert names.isdisjoint({"time", "datetime", "asyncio", "random", "logging", "threading"})
+
+
+def test_the_package_imports_on_the_standard_library_alone() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import bargein;"
+        "print(sorted(name for name in sys.modules if '.' not in name))"
+    )
+    # -S leaves out site-packages: whatever is imported now comes with Python itself.
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, str(PACKAGE.parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "pipecat" not in run.stdout
+
+
+def test_the_import_root_is_no_package() -> None:
+    assert not (PACKAGE.parent / "__init__.py").exists()
+
+
+def test_public_names_are_all_there() -> None:
+    import bargein
+
+    assert sorted(bargein.__all__) == sorted(set(bargein.__all__))
+    assert [name for name in bargein.__all__ if not hasattr(bargein, name)] == []
