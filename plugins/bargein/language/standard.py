@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bargein.core.overlap import Overlap, RuleError, Rules
 from bargein.core.rules import (
@@ -105,7 +106,7 @@ def standard_rules(
         RuleError: no such preset, or an impossible number.
     """
     numbers = _preset(preset)
-    judge = Judge(language, ignore=tuple(ignore), always_interrupt=tuple(always_interrupt))
+    judge = _judge(language, tuple(ignore), tuple(always_interrupt))
     return (
         EmergencyStop(judge=judge),
         CriticalMessage(judge=judge),
@@ -122,6 +123,14 @@ def standard_rules(
             yield_without_words_ms=numbers.yield_without_words_ms,
         ),
     )
+
+
+@lru_cache(maxsize=64)
+def _judge(
+    language: str | Language, ignore: tuple[str, ...], always_interrupt: tuple[str, ...]
+) -> Judge:
+    """Reading a grammar takes tens of milliseconds: too long to do again for every call."""
+    return Judge(language, ignore=ignore, always_interrupt=always_interrupt)
 
 
 def _preset(preset: str | Preset) -> Preset:

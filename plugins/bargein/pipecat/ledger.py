@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -45,6 +46,8 @@ class PlayoutLedger(FrameProcessor):
         self._cursor = 0
         self._worded = False
         self._shared_at_ms = 0
+        # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
+        self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -56,10 +59,10 @@ class PlayoutLedger(FrameProcessor):
 
     def _played(self, frame: Frame) -> None:
         match frame:
-            case TTSAudioRawFrame():
+            case TTSAudioRawFrame() if self._stream:
                 self._begin(self._stream, must_hear=not frame.interruptible)
                 self._share()
-            case TTSTextFrame():
+            case TTSTextFrame() if (frame.context_id or self._stream) not in self._over:
                 if frame.pts:
                     self._worded = True
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
@@ -141,6 +144,8 @@ class PlayoutLedger(FrameProcessor):
         self._started, self._worded, self._cursor, self._stream = False, False, 0, ""
         call.drop_script(stream)
         call.speaking_stream = None
+        if stream:
+            self._over.append(stream)
         if not started:
             return
         call.feed(PlayoutStopped(at_ms=call.now_ms, completed=completed))
