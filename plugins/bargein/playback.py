@@ -373,7 +373,7 @@ class Playback(Generic[T]):
             # The voice ran dry before it reached its stopping place.
             if sounded:
                 self._stopped(out)
-        elif sounded and not self._items and not self._cut_due:
+        elif sounded and not self._cut_due and (self._silent or not self._items):
             self._edge_ms = None
 
     def _piece(self, item: _Audio[T], stop: _Stop | None) -> AudioOut[T]:
@@ -515,32 +515,28 @@ class Playback(Generic[T]):
         known = self._streams.get(self._head)
         if known is None or not self._past:
             return
-        before = [at_ms for at_ms, _ in known.onsets if at_ms < known.released_ms - 1e-6]
+        begun = [at_ms for at_ms, _ in known.onsets if at_ms < known.released_ms - 1e-6]
         at_boundary = any(abs(at_ms - known.released_ms) < 1.0 for at_ms, _ in known.onsets)
-        if not before or at_boundary:
+        if not begun or at_boundary:
             return
-        word_ms = max(before)
+        word_ms = max(begun)
         if known.released_ms - word_ms > self._max_rewind_ms:
             return
         while self._past and self._past[-1].stream == self._head:
-            piece = self._past[-1]
-            if piece.at_ms + piece.ms <= word_ms + 1e-6:
-                break
-            self._past.pop()
+            piece = self._past.pop()
             self._past_ms -= piece.ms
-            if piece.at_ms < word_ms:
-                keep = piece.bytes_of(word_ms - piece.at_ms)
-                head, tail = piece.pcm[:keep], piece.pcm[keep:]
-                cut_ms = keep * 500 / (piece.rate * piece.channels)
-                if head:
-                    self._past.append(replace(piece, pcm=head))
-                    self._past_ms += self._past[-1].ms
-                piece = replace(piece, pcm=tail, at_ms=piece.at_ms + cut_ms)
-            self._items.appendleft(piece)
-            self.released_samples -= len(piece.pcm) // 2
-            self.rewound_samples += len(piece.pcm) // 2
-            known.released_ms = piece.at_ms
-            if piece.at_ms <= word_ms + 1e-6:
+            keep = min(len(piece.pcm), piece.bytes_of(max(0.0, word_ms - piece.at_ms)))
+            if keep:
+                before = replace(piece, pcm=piece.pcm[:keep])
+                self._past.append(before)
+                self._past_ms += before.ms
+                piece = replace(piece, pcm=piece.pcm[keep:], at_ms=piece.at_ms + before.ms)
+            if piece.pcm:
+                self._items.appendleft(piece)
+                self.released_samples -= len(piece.pcm) // 2
+                self.rewound_samples += len(piece.pcm) // 2
+                known.released_ms = piece.at_ms
+            if keep or piece.at_ms <= word_ms:
                 break
 
     def _drop(self, beyond: _Stop | None = None) -> None:

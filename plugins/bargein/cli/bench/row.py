@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ class Row:
     """The most that ``ours`` may be; None for a row that only informs."""
     ratio_budget: float | None = None
     """The most that ``ours / stock`` may be."""
+    strict: bool = False
+    """True if the ratio has to be below its budget, not just within it."""
     spread: tuple[float, float] | None = None
     """Where the middle half of our samples lies: (first quartile, third quartile)."""
     n: int = 1
@@ -41,8 +45,11 @@ class Row:
         if self.budget is not None:
             kept.append(self.ours <= self.budget)
         if self.ratio_budget is not None:
-            kept.append(self.ratio is not None and self.ratio <= self.ratio_budget)
+            kept.append(self.ratio is not None and self._within(self.ratio, self.ratio_budget))
         return all(kept) if kept else None
+
+    def _within(self, ratio: float, budget: float) -> bool:
+        return ratio < budget if self.strict else ratio <= budget
 
     def as_json(self) -> dict[str, object]:
         """The row as plain values, numbers rounded to a thousandth."""
@@ -77,8 +84,8 @@ def quartiles(samples: Sequence[float]) -> tuple[float, float] | None:
 
 def percentile(samples: Sequence[float], percent: float) -> float:
     """The smallest sample that at least ``percent`` of them do not exceed."""
-    ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * percent // 100) - 1).__int__())]
+    place = math.ceil(len(samples) * percent / 100) - 1
+    return float(sorted(samples)[max(0, place)])
 
 
 def _short(number: float | None) -> float | None:

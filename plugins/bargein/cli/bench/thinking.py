@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from random import Random
 from time import perf_counter_ns
-from typing import TypeVar
 
 from bargein.core.decisions import YieldFloor
 from bargein.core.events import (
@@ -21,8 +21,7 @@ from bargein.core.events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
-from bargein.core.floor import Floor, State, step
-from bargein.core.overlap import Rules
+from bargein.core.floor import State, step
 from bargein.language import Judge
 from bargein.language.standard import standard_rules
 
@@ -60,16 +59,145 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 NAMES = ("Hale", "Moreno", "Okafor", "Lindqvist", "Tanaka", "Byrne")
 
 
+def rows(quick: bool) -> list[Row]:
+    """The cost of a step and of a judgement, in microseconds."""
+    with _undisturbed():
+        steps = _steps(messages=100 if quick else 600)
+        judgements = _judgements(messages=100 if quick else 600)
+    worded = [us for us, in_words in steps if in_words]
+    every = [us for us, _ in steps]
+    how = (
+        "each step of a call's event log timed on its own: standard rules, English, partials twice"
+        " a word, no agent text said twice"
+    )
+    return [
+        _typical("one step", every, STEP_US, how),
+        _worst("one step, p99", every, STEP_P99_US, how),
+        _typical(
+            "one step, words over the agent", worded, STEP_US, how + "; only steps that judge words"
+        ),
+        _typical(
+            "one judge() call", judgements, JUDGE_US, "every partial and final of the same calls"
+        ),
+        _worst(
+            "one judge() call, p99", judgements, JUDGE_P99_US, "every partial and final of the same"
+        ),
+    ]
+
+
+def _typical(name: str, samples: list[float], budget: float, how: str) -> Row:
+    return Row(
+        name=name,
+        unit="us",
+        ours=middle(samples),
+        budget=budget,
+        spread=quartiles(samples),
+        n=len(samples),
+        how=f"{how}; median",
+    )
+
+
+def _worst(name: str, samples: list[float], budget: float, how: str) -> Row:
+    return Row(
+        name=name,
+        unit="us",
+        ours=percentile(samples, 99),
+        budget=budget,
+        n=len(samples),
+        how=f"{how}; 99 of 100 are below",
+    )
+
+
+# --- timing ---------------------------------------------------------------------------------
+
+
+def _steps(messages: int) -> list[tuple[float, bool]]:
+    """Microseconds of every step, and whether it judged words over the agent."""
+    rules = standard_rules("en")
+    state, samples = State(), list[tuple[float, bool]]()
+    for message in talk(Random(messages), messages):
+        cut = False
+        for event in message.events(from_ms=state.at_ms + 1_000):
+            about_playout = isinstance(event, PlayoutWorded | PlayoutProgressed | PlayoutStopped)
+            if cut and about_playout:
+                continue
+            due: Event | None = event
+            if state.due_at_ms is not None and state.due_at_ms < event.at_ms:
+                due = TimePassed(at_ms=state.due_at_ms)
+            for one in (due, event) if due is not event else (event,):
+                assert one is not None
+                agent = state.floor in (Floor.AGENT, Floor.CONTESTED)
+                began_ns = perf_counter_ns()
+                state, decisions = step(rules, state, one)
+                took_ns = perf_counter_ns() - began_ns
+                samples.append((took_ns / 1_000, agent and isinstance(one, UserWordsHeard)))
+                cut = cut or any(isinstance(decision, YieldFloor) for decision in decisions)
+    return samples
+
+
+def _judgements(messages: int) -> list[float]:
+    judge, samples = Judge("en"), list[float]()
+    for message in talk(Random(messages + 1), messages):
+        said = 0
+        for event in message.events(from_ms=0):
+            if isinstance(event, PlayoutProgressed):
+                said = event.heard_chars
+            if not isinstance(event, UserWordsHeard):
+                continue
+            began_ns = perf_counter_ns()
+            judge(
+                event.text,
+                agent_said=message.text[:said],
+                agent_unsaid=message.text[said:],
+                is_final=event.is_final,
+            )
+            samples.append((perf_counter_ns() - began_ns) / 1_000)
+    return samples
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No garbage collection in the middle of a measurement."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
-class Log:
-    """The two sides of one message: what the agent's playout says, and the caller over it."""
+class Message:
+    """What the agent says, and what happens on the caller's side from its first sound on."""
 
     text: str
     caller: tuple[Event, ...]
 
+    def events(self, from_ms: int) -> list[Event]:
+        """Both sides in order of time, on the call's clock."""
+        ends: list[int] = []
+        for word in self.text.split():
+            ends.append(self.text.index(word, ends[-1] if ends else 0) + len(word))
+        told: list[Event] = [
+            PlayoutStarted(at_ms=0, message_id=self.text),
+            PlayoutWorded(at_ms=0, text=self.text),
+        ]
+        for place, end in enumerate(ends):
+            left_ms = (len(ends) - place) * WORD_MS
+            told.append(PlayoutProgressed(at_ms=place * WORD_MS, heard_chars=end, left_ms=left_ms))
+        told.append(PlayoutStopped(at_ms=len(ends) * WORD_MS))
+        told += self.caller
+        told.sort(key=lambda event: event.at_ms)
+        return [replace(event, at_ms=from_ms + event.at_ms) for event in told]
 
-def messages(dice: Random, count: int) -> Iterator[Log]:
-    """``count`` messages with somebody talking over each; times count from the message's start."""
+
+def talk(dice: Random, count: int) -> Iterator[Message]:
+    """Messages of the agent with somebody talking over each."""
     for place in range(count):
         text = AGENT[place % len(AGENT)].format(
             day=dice.choice(DAYS),
@@ -78,33 +206,123 @@ def messages(dice: Random, count: int) -> Iterator[Log]:
             name=dice.choice(NAMES),
         )
         words = CALLER[place % len(CALLER)].split()
-        onset_ms = dice.randint(900, 3_000)
-        caller: list[Event] = [UserSpeechStarted(at_ms=onset_ms)]
-        at_ms = onset_ms + 250
+        at_ms = dice.randint(900, 3_000)
+        caller: list[Event] = [UserSpeechStarted(at_ms=at_ms)]
+        at_ms += 250  # what a recogniser needs
         for heard in range(1, len(words) + 1):
             for _ in range(WORD_MS // PARTIAL_MS):
                 at_ms += PARTIAL_MS
-                caller.append(
-                    UserWordsHeard(at_ms=at_ms, text=" ".join(words[:heard]), is_final=False)
-                )
+                partial = " ".join(words[:heard])
+                caller.append(UserWordsHeard(at_ms=at_ms, text=partial, is_final=False))
         caller.append(UserSpeechStopped(at_ms=at_ms + 20))
         caller.append(UserWordsHeard(at_ms=at_ms + 200, text=" ".join(words), is_final=True))
-        yield Log(text, tuple(caller))
+        yield Message(text, tuple(caller))
 
 
-def events(log: Log, from_ms: int) -> list[Event]:
-    """A message and what is said over it, in order of time, on the call's clock."""
-    ends: list[int] = []
-    for word in log.text.split():
-        ends.append(log.text.index(word, ends[-1] if ends else 0) + len(word))
-    told: list[Event] = [
-        PlayoutStarted(at_ms=0, message_id=log.text),
-        PlayoutWorded(at_ms=0, text=log.text),
-    ]
-    for place, end in enumerate(ends):
-        left_ms = (len(ends) - place) * WORD_MS
-        told.append(PlayoutProgressed(at_ms=place * WORD_MS, heard_chars=end, left_ms=left_ms))
-    told.append(PlayoutStopped(at_ms=len(ends) * WORD_MS))
-    told += log.caller
-    told.sort(key=lambda event: event.at_ms)
-    return [_later(event, from_ms) for event in told]
+def stepped(rules: Rules, log: Log, state: State, from_ms: int) -> tuple[State, list[float]]:
+    """Microseconds of every `step` over one message, woken at its own deadlines as the pump is."""
+    took_us: list[float] = []
+    waiting = deque(events(log, from_ms))
+    last_ms = from_ms
+    while waiting:
+        event = waiting[0]
+        if state.due_at_ms is not None and state.due_at_ms < event.at_ms:
+            event = TimePassed(at_ms=state.due_at_ms)
+        else:
+            waiting.popleft()
+        began_ns = perf_counter_ns()
+        state, decisions = step(rules, state, event)
+        took_us.append((perf_counter_ns() - began_ns) / 1_000)
+        last_ms = event.at_ms
+        if any(isinstance(decision, YieldFloor) for decision in decisions):
+            # The agent falls silent; the caller finishes what they are saying.
+            waiting = deque(one for one in waiting if not isinstance(one, _PLAYOUT))
+            waiting.appendleft(PlayoutStopped(at_ms=last_ms, completed=False))
+    return state, took_us
+
+
+def step_times(count: int, seed: int = 1) -> list[float]:
+    """Microseconds of every `step` of a call with ``count`` messages, under the standard rules."""
+    rules, state = standard_rules("en"), State()
+    took_us: list[float] = []
+    for log in messages(Random(seed), count):
+        # Two seconds between messages, so that every overlap is over before the next.
+        state, more_us = stepped(rules, log, state, state.at_ms + 2_000)
+        took_us += more_us
+    return took_us
+
+
+def judge_times(count: int, seed: int = 2) -> list[float]:
+    """Microseconds of every `judge` of the partials and finals of ``count`` messages."""
+    judge = Judge("en")
+    took_us: list[float] = []
+    dice = Random(seed)
+    for log in messages(dice, count):
+        heard_chars = dice.randint(10, len(log.text))
+        said, unsaid = log.text[:heard_chars], log.text[heard_chars:]
+        for event in log.caller:
+            if isinstance(event, UserWordsHeard):
+                began_ns = perf_counter_ns()
+                judge(event.text, agent_said=said, agent_unsaid=unsaid, is_final=event.is_final)
+                took_us.append((perf_counter_ns() - began_ns) / 1_000)
+    return took_us
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """Both costs, each as a median and a 99th percentile."""
+    count = 60 if quick else 400
+    made: list[Row] = []
+    for name, measure, budget_us, p99_us, how in (
+        (
+            "one step",
+            step_times,
+            STEP_US,
+            STEP_P99_US,
+            "every event of a call with all standard rules, somebody talking over each message",
+        ),
+        (
+            "one judge call",
+            judge_times,
+            JUDGE_US,
+            JUDGE_P99_US,
+            "partials and finals over messages that are never the same",
+        ),
+    ):
+        took_us = _undisturbed(measure, count)
+        common = {"unit": "us", "n": len(took_us), "how": how}
+        made.append(
+            Row(
+                name=f"{name}, median",
+                ours=middle(took_us),
+                budget=budget_us,
+                spread=quartiles(took_us),
+                **common,  # type: ignore[arg-type]
+            )
+        )
+        made.append(
+            Row(
+                name=f"{name}, p99",
+                ours=percentile(took_us, 99),
+                budget=p99_us,
+                **common,  # type: ignore[arg-type]
+            )
+        )
+    return made
+
+
+def _undisturbed(measure: Callable[[int], list[float]], count: int) -> list[float]:
+    """With the collector at rest, and after a first round that loads the language."""
+    measure(3)
+    gc.collect()
+    gc.disable()
+    try:
+        return measure(count)
+    finally:
+        gc.enable()
+
+
+_PLAYOUT = (PlayoutStarted, PlayoutWorded, PlayoutProgressed, PlayoutStopped)
+
+
+def _later(event: Event, by_ms: int) -> Event:
+    return replace(event, at_ms=event.at_ms + by_ms)

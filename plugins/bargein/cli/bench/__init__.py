@@ -1,0 +1,66 @@
+"""Are the budgets kept, beside the host without us in the same run?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+from .report import as_json, table
+from .row import Row
+
+HOSTS = ("core", "pipecat")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command understands."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--host",
+        choices=HOSTS,
+        default="pipecat",
+        help="core: only what a decision costs; pipecat (default): that, and whole calls",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions: under a minute, more noise"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and return 0: a figure depends on the machine, so none is a failure."""
+    if args.host == "pipecat":
+        try:
+            from loguru import logger
+
+            import bargein.pipecat  # noqa: F401
+        except ImportError as error:
+            print(f"bargein bench --host pipecat: {error}", file=sys.stderr)
+            return 2
+        logger.disable("pipecat")
+    rows: list[Row] = []
+    for about, measure in measures(args.host, quick=args.quick):
+        print(f"measuring {about} ...", file=sys.stderr, flush=True)
+        rows += measure()
+    if args.json:
+        print(json.dumps(as_json(rows), indent=2))
+    else:
+        print(table(rows))
+    return 0
+
+
+def measures(host: str, *, quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    """Each thing to measure: what it is about, and how; nothing is imported before its turn."""
+    from . import thinking
+
+    yield "what a decision costs", lambda: thinking.rows(quick=quick)
+    if host == "core":
+        return
+    from . import cpu, holding, memory, overlaps, samples
+
+    yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
+    yield "samples", lambda: asyncio.run(samples.rows(quick=quick))
+    yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
+    yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
+    yield "memory", lambda: memory.rows(quick=quick)

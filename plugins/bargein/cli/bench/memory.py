@@ -1,0 +1,107 @@
+"""How much memory does a call of ours keep while nothing is said?"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from typing import Literal
+
+from .row import Row, middle, quartiles
+
+BEYOND_KIB = 256
+CALLS = 20
+
+
+def resident_kib() -> float:
+    """What this process holds in memory now (its peak where that cannot be told)."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize() / 1024
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1024 if sys.platform == "darwin" else float(peak)
+
+
+async def per_call_kib(who: Literal["ours", "stock"]) -> float:
+    """Memory of each of twenty calls that have heard a little silence and wait."""
+    from pipecat.frames.frames import InputAudioRawFrame
+
+    from .host import IN_RATE, on_call, parts
+
+    async with AsyncExitStack() as stack:
+
+        async def call() -> None:
+            running = await stack.enter_async_context(on_call(parts(who)))
+            for _ in range(10):
+                frame = InputAudioRawFrame(bytes(IN_RATE // 50 * 2), IN_RATE, 1)
+                await running.worker.queue_frame(frame)
+
+        for _ in range(3):  # the first ones load what all of them share
+            await call()
+        await asyncio.sleep(0.3)
+        gc.collect()
+        before_kib = resident_kib()
+        for _ in range(CALLS):
+            await call()
+        await asyncio.sleep(0.5)
+        gc.collect()
+        return (resident_kib() - before_kib) / CALLS
+
+
+def in_a_process_of_its_own(who: Literal["ours", "stock"]) -> float:
+    """The same, where nothing else has left memory to reuse."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, who],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return float(done.stdout.split()[-1])
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """What a call of ours needs beyond the host's own."""
+    times = 1 if quick else 3
+    ours_kib: list[float] = []
+    stock_kib: list[float] = []
+    for _ in range(times):
+        ours_kib.append(in_a_process_of_its_own("ours"))
+        stock_kib.append(in_a_process_of_its_own("stock"))
+    how = f"resident memory, {CALLS} idle calls in a process of their own, no detector"
+    beyond = [ours - stock for ours, stock in zip(ours_kib, stock_kib, strict=True)]
+    return [
+        Row(
+            name="memory of an idle call, beyond the host's own",
+            unit="KiB",
+            ours=middle(beyond),
+            budget=BEYOND_KIB,
+            spread=quartiles(beyond),
+            n=times,
+            how=how,
+        ),
+        Row(
+            name="memory of an idle call",
+            unit="KiB",
+            ours=middle(ours_kib),
+            stock=middle(stock_kib),
+            stock_is="the same host without us",
+            spread=quartiles(ours_kib),
+            n=times,
+            how=how,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    from loguru import logger
+
+    logger.remove()
+    print(asyncio.run(per_call_kib("ours" if sys.argv[1] == "ours" else "stock")))

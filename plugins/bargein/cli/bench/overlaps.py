@@ -1,0 +1,214 @@
+"""What does talking over the agent do, beside the host without us?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pipecat.frames.frames import (
+    Frame,
+    InterimTranscriptionFrame,
+    LLMRunFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.utils.time import time_now_iso8601
+
+from bargein.testing.pipecat_parts import WORD_S, PacedOutput
+
+from .host import STOCK, OnCall, Parts, Who, on_call, parts, until
+from .row import Row, middle, quartiles
+
+REPLY = (
+    "Your appointment is on Tuesday at nine with Doctor Hale in the main building and you should"
+    " bring your insurance card and arrive ten minutes early because there is a form that has to"
+    " be filled in"
+)
+"""Long enough for three overlaps, and no question, which a "yes" would answer."""
+VAD_S = 0.2
+"""How long after the onset a detector says so: Pipecat's default."""
+LATENCY_S = 0.25
+"""How long after a word's end the recogniser's partial comes."""
+BACKCHANNELS = ((1.5, "uh-huh"), (4.0, "right okay"), (6.5, "yeah okay sure"))
+"""When, from the agent's first sound, and what."""
+INTERRUPTIONS = (
+    "no wait I meant Thursday",
+    "sorry can you say that again",
+    "actually make it Friday please",
+    "hold on I need to check",
+    "wait that is the wrong doctor",
+    "but I already have an appointment",
+)
+
+
+def spoken(text: str) -> list[tuple[float, Frame]]:
+    """What a host is told of an utterance: seconds from its onset, and the frame."""
+    words = text.split()
+    ends_s = len(words) * WORD_S
+    told: list[tuple[float, Frame]] = [
+        (VAD_S, VADUserStartedSpeakingFrame(start_secs=VAD_S)),
+        (ends_s + VAD_S, VADUserStoppedSpeakingFrame(stop_secs=VAD_S)),
+    ]
+    for count in range(1, len(words) + 1):
+        partial = InterimTranscriptionFrame(" ".join(words[:count]), "caller", time_now_iso8601())
+        told.append((count * WORD_S + LATENCY_S, partial))
+    final = TranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
+    told.append((ends_s + LATENCY_S + 0.15, final))
+    return sorted(told, key=lambda entry: entry[0])
+
+
+async def say_over(call: OnCall, text: str, at_s: float) -> None:
+    """The caller says this, from that instant of ``time.monotonic`` on."""
+    for after_s, frame in spoken(text):
+        await until(at_s + after_s)
+        await call.worker.queue_frame(frame)
+
+
+# --- a listener's noises ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listened:
+    """What a call made of three backchannels."""
+
+    interruptions: int
+    llm_runs: int
+    """Beyond the one that made the reply."""
+    words: int
+    """Of the caller's, in the context."""
+    silent_ms: float
+    """How long nothing was heard between the reply's first sound and when it should have ended."""
+
+
+async def listened(who: Who) -> Listened:
+    """The agent speaks, the caller says "uh-huh", "right okay" and "yeah okay sure"."""
+    made = parts(who, replies=[REPLY, REPLY, REPLY, REPLY])
+    lasts_s = len(REPLY.split()) * WORD_S
+    async with on_call(made) as call:
+        await call.worker.queue_frame(LLMRunFrame())
+        began_s = await call.first_heard()
+        for at_s, text in BACKCHANNELS:
+            await say_over(call, text, began_s + at_s)
+        await until(began_s + lasts_s + 0.5)
+        return Listened(
+            interruptions=made.witness.interruptions,
+            llm_runs=len(made.llm.runs) - 1,
+            words=caller_words(made),
+            silent_ms=silent_ms(made.output, began_s, began_s + lasts_s - 0.1),
+        )
+
+
+def caller_words(made: Parts) -> int:
+    """How many words of the caller's the context holds, beyond its first message."""
+    said = [
+        str(message.get("content", ""))
+        for message in made.context.get_messages()[1:]
+        if isinstance(message, dict) and message.get("role") == "user"
+    ]
+    return sum(len(text.split()) for text in said)
+
+
+def silent_ms(output: PacedOutput, from_s: float, until_s: float) -> float:
+    """How long nothing was audible, in windows of 20 ms."""
+    track = output.recording(from_s, until_s)
+    window = output.rate // 50
+    pieces = track[: len(track) // window * window].reshape(-1, window)
+    return float(np.count_nonzero(np.abs(pieces.astype(np.int32)).max(axis=1) <= 60) * 20)
+
+
+async def backchannel_rows(*, quick: bool) -> list[Row]:
+    """Four figures, each beside the default strategies and beside MinWords(3)."""
+    hosts: tuple[Who, ...] = ("ours", "stock", "min_words_3")
+    times = 1 if quick else 3
+    made = await asyncio.gather(*(listened(who) for who in hosts for _ in range(times)))
+    of = {who: made[place * times : (place + 1) * times] for place, who in enumerate(hosts)}
+    rows: list[Row] = []
+    for name, unit, field in (
+        ("interruptions", "count", "interruptions"),
+        ("extra LLM runs", "count", "llm_runs"),
+        ("words in the context", "words", "words"),
+        ("agent inaudible", "ms", "silent_ms"),
+    ):
+        per = {who: [float(getattr(one, field)) for one in of[who]] for who in hosts}
+        for stock in hosts[1:]:
+            rows.append(
+                Row(
+                    name=f"backchannels over speech: {name}",
+                    unit=unit,
+                    ours=max(per["ours"]),
+                    stock=middle(per[stock]),
+                    stock_is=STOCK[stock],
+                    budget=0,
+                    spread=quartiles(per["ours"]),
+                    n=times,
+                    how="three backchannels a call, same scripted frames; the worst of ours",
+                )
+            )
+    return rows
+
+
+# --- somebody who means it -------------------------------------------------------------------
+
+
+async def cut_ms(who: Who, text: str, from_s: float) -> float:
+    """Milliseconds from the caller's onset to the agent's silence."""
+    made = parts(who, replies=[REPLY])
+    async with on_call(made) as call:
+        await call.worker.queue_frame(LLMRunFrame())
+        onset_s = await call.first_heard() + from_s
+        await say_over(call, text, onset_s)
+        ended_s = time.monotonic() + 0.3
+        await until(ended_s)
+        if not made.witness.interruptions:
+            raise RuntimeError(f"{text!r} did not interrupt {who}")
+        run = next(run for run in made.output.heard(ended_s) if run[1] > onset_s)
+        return (run[1] - onset_s) * 1_000
+
+
+async def interruption_rows(*, quick: bool) -> list[Row]:
+    """Ours beside MinWords(2) and MinWords(3), the same words at the same time."""
+    hosts: tuple[Who, ...] = ("ours", "min_words_2", "min_words_3")
+    trials = 3 if quick else 18
+    took: dict[Who, list[float]] = {who: [] for who in hosts}
+    at_once = 3
+    for first in range(0, trials, at_once):
+        batch = range(first, min(first + at_once, trials))
+        jobs = [(who, trial) for trial in batch for who in _turned(hosts, trial)]
+        # Any phase of a word must be hit.
+        made = await asyncio.gather(
+            *(
+                cut_ms(who, INTERRUPTIONS[trial % len(INTERRUPTIONS)], 1.0 + trial * 0.083 % 0.3)
+                for who, trial in jobs
+            )
+        )
+        for (who, _), ms in zip(jobs, made, strict=True):
+            took[who].append(ms)
+    return [
+        Row(
+            name="true interruption: onset -> silence",
+            unit="ms",
+            ours=middle(took["ours"]),
+            stock=middle(took[stock]),
+            stock_is=STOCK[stock],
+            ratio_budget=1,
+            strict=True,
+            spread=quartiles(took["ours"]),
+            n=trials,
+            how="the same partials, 250 ms behind each word's end, at the same time",
+        )
+        for stock in hosts[1:]
+    ]
+
+
+def _turned(hosts: Sequence[Who], by: int) -> list[Who]:
+    """In another order every time, so that nobody is always first."""
+    return [*hosts[by % len(hosts) :], *hosts[: by % len(hosts)]]
+
+
+async def rows(*, quick: bool) -> list[Row]:
+    """Both kinds."""
+    return [*await backchannel_rows(quick=quick), *await interruption_rows(quick=quick)]
