@@ -211,7 +211,7 @@ def step(rules: Rules, state: State, event: Event) -> Step:
 
 def _settle(rules: Rules, state: State, event: Event) -> Step:
     was = state.floor
-    state = _noted(replace(state, at_ms=event.at_ms), event)
+    state = _noted(state, event)
     if isinstance(event, PlayoutStopped):
         state, decisions = _finished(rules, state, was, event)
     elif state.floor is Floor.CONTESTED:
@@ -222,31 +222,40 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     else:
         decisions = ()
     state, reported = _weighed(state)
-    return replace(state, due_at_ms=_due(state)), decisions + reported
+    due_at_ms = _due(state)
+    if due_at_ms != state.due_at_ms:  # copies are what a step costs
+        state = replace(state, due_at_ms=due_at_ms)
+    return state, decisions + reported
 
 
 def _noted(state: State, event: Event) -> State:
     """The plain facts of an event, and where the table moves the floor."""
-    floor = TRANSITIONS[state.floor][type(event)]
-    playout = state.playout.at(event.at_ms) if state.playout else None
+    at_ms, tools, floor = event.at_ms, state.tools, TRANSITIONS[state.floor][type(event)]
+    playout = state.playout.at(at_ms) if state.playout else None
     match event:
         case UserSpeechStarted() if not state.user_speaking:
-            onset_ms = event.at_ms if event.onset_at_ms is None else event.onset_at_ms
+            onset_ms = at_ms if event.onset_at_ms is None else event.onset_at_ms
             return replace(
                 state,
+                at_ms=at_ms,
                 floor=floor,
                 playout=playout,
                 user_speaking=True,
-                user_onset_ms=min(onset_ms, event.at_ms),
+                user_onset_ms=min(onset_ms, at_ms),
             )
         case UserSpeechStarted():
-            return replace(state, playout=playout)  # said twice, counts once
+            return replace(state, at_ms=at_ms, playout=playout)  # said twice, counts once
         case UserSpeechStopped():
             overlap = state.overlap
             if overlap and overlap.silent_since_ms is None:
                 overlap = replace(overlap, silent_since_ms=event.at_ms)
             return replace(
-                state, floor=floor, playout=playout, overlap=overlap, user_speaking=False
+                state,
+                at_ms=at_ms,
+                floor=floor,
+                playout=playout,
+                overlap=overlap,
+                user_speaking=False,
             )
         case PlayoutStarted():
             playout = Playout(
@@ -260,13 +269,11 @@ def _noted(state: State, event: Event) -> State:
         case PlayoutProgressed() if playout:
             playout = playout.progressed(event.heard_chars, event.left_ms)
         case ToolStarted():
-            return replace(state, floor=floor, playout=playout, tools=(*state.tools, event.name))
-        case ToolFinished():
-            tools = list(state.tools)
-            if event.name in tools:
-                tools.remove(event.name)
-            return replace(state, floor=floor, playout=playout, tools=tuple(tools))
-    return replace(state, floor=floor, playout=playout)
+            tools = (*tools, event.name)
+        case ToolFinished() if event.name in tools:
+            place = tools.index(event.name)
+            tools = tools[:place] + tools[place + 1 :]
+    return replace(state, at_ms=at_ms, floor=floor, playout=playout, tools=tools)
 
 
 def _reopens(state: State, event: Event) -> bool:

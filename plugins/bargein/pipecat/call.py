@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Call:
             clock=self._clock,
         )
         self._speaking: set[Ear] = set()
+        self.told: deque[int] = deque(maxlen=32)
+        """Speech frames that the filter has fed, so that the turn strategy does not again."""
         self._reported: set[str] = set()
         self._scripts: dict[str, str] = {}
         self.decided: list[Callable[[Decision], None]] = []
@@ -46,9 +49,9 @@ class Call:
         self.failed: list[Callable[[], None]] = []
         """Told that the core failed and the call goes on without rules."""
         self.cut_done: list[Callable[[], None]] = []
-        """Told that a yield has been heard out and the voice is silent."""
+        """Told that a yield has been heard out, and what was heard is in the context."""
         self.cutting = False
-        """True from a yield until its cut has been heard."""
+        """True from a yield until then."""
         self.voice_paused: Callable[[], bool] = lambda: False
         self.voice_queued: Callable[[], bool] = lambda: False
         self.voice_left_ms: Callable[[], float | None] = lambda: None
@@ -120,6 +123,13 @@ class Call:
 
     def close(self) -> None:
         self._pump.close()
+
+    def cut_heard(self) -> None:
+        """A yield's last word is out and written down: the caller's turn may be answered."""
+        if self.cutting:
+            self.cutting = False
+            for hook in tuple(self.cut_done):
+                self.guarded("cut hook", hook)
 
     # --- what the agent is going to say ---
 

@@ -108,8 +108,12 @@ class BackchannelFilter(FrameProcessor):
         else:
             event = read(frame, call.now_ms)
             if isinstance(event, UserSpeechStarted | UserSpeechStopped):
-                call.speech(event, "host")
-                await self._flush()
+                # An aggregator that owns the VAD sends us copies upstream; it has told the turn
+                # strategy already, and told late the same onset would look like another.
+                if direction is FrameDirection.DOWNSTREAM:
+                    call.told.append(frame.id)
+                    call.speech(event, "host")
+                    await self._flush()
             elif event is not None:
                 call.feed(event)
         await self.push_frame(frame, direction)

@@ -41,6 +41,8 @@ from .frames import FloorMovedFrame
 _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
 
+_UNCONFIRMED_S = 0.5
+
 _CONTEXTS = 8
 """How many contexts' word times are remembered: the one that sounds and those queued behind it."""
 
@@ -250,7 +252,7 @@ class InterruptionGate(FrameProcessor):
             if not voice.idle or voice.sounding:
                 self._cutting.add(destination)
                 voice.cut(stop_at)
-        self._bargein_call.cutting = bool(self._cutting)
+        self._bargein_call.cutting = bool(self._cutting) or self._bargein_call.cutting
 
     # --- what goes out ---
 
@@ -290,9 +292,9 @@ class InterruptionGate(FrameProcessor):
                 withheld, self._withheld = self._withheld, None
                 if withheld is not None:
                     await self.push_frame(withheld)
-                self._bargein_call.cutting = False
-                for hook in tuple(self._bargein_call.cut_done):
-                    hook()
+                # The ledger says when what was heard has been written down; should no interruption
+                # ever reach it, the caller's words wait no longer than this.
+                asyncio.get_running_loop().call_later(_UNCONFIRMED_S, self._bargein_call.cut_heard)
 
     def _voice(self, destination: str | None) -> Playback[Frame]:
         voice = self._voices.get(destination)

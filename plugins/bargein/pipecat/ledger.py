@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Any
 
@@ -9,6 +10,7 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     Frame,
     InterruptionFrame,
+    LLMContextAssistantTurnFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -26,6 +28,8 @@ from bargein.core.playout import MS_PER_CHARACTER, reached
 
 from .call import Call
 
+_NOTHING_HEARD_S = 0.08
+"""How long the assistant aggregator may take to write down what was heard of a cut message."""
 _SHARE_EVERY_MS = 200
 """How often hearing is estimated for a voice that sends no word times: about once a word."""
 
@@ -53,9 +57,17 @@ class PlayoutLedger(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Read what was played, and pass everything on."""
         await super().process_frame(frame, direction)
+        call = self._bargein_call
         if direction is FrameDirection.DOWNSTREAM:
-            self._bargein_call.guarded("playout ledger", self._played, frame)
+            call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
+        if not call.cutting:
+            return
+        if isinstance(frame, LLMContextAssistantTurnFrame):
+            call.cut_heard()
+        elif isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
+            # The aggregator answers with the frame above, unless nothing was heard at all.
+            asyncio.get_running_loop().call_later(_NOTHING_HEARD_S, call.cut_heard)
 
     def _played(self, frame: Frame) -> None:
         match frame:

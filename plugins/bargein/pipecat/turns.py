@@ -64,14 +64,9 @@ class FloorTurnStart(BaseUserTurnStartStrategy):
                 await self._moved(frame)
                 return ProcessFrameResult.STOP
             case VADUserStartedSpeakingFrame() | ProposedUserStartedSpeakingFrame():
-                # An aggregator that owns the VAD hears of it before the filter does.
-                event = read(frame, call.now_ms)
-                assert isinstance(event, UserSpeechStarted)
-                call.speech(event, "host")
+                self._tell(frame)
             case VADUserStoppedSpeakingFrame() | ProposedUserStoppedSpeakingFrame():
-                stopped = read(frame, call.now_ms)
-                assert isinstance(stopped, UserSpeechStopped)
-                call.speech(stopped, "host")
+                self._tell(frame)
                 return ProcessFrameResult.CONTINUE
             case TranscriptionFrame() | InterimTranscriptionFrame() if frame.text.strip():
                 pass
@@ -80,6 +75,13 @@ class FloorTurnStart(BaseUserTurnStartStrategy):
         if not (call.in_charge and call.agent_has_floor):
             await self.trigger_user_turn_started()
         return ProcessFrameResult.STOP
+
+    def _tell(self, frame: Frame) -> None:
+        """An aggregator that owns the VAD makes these frames itself: the filter never saw them."""
+        call = self._bargein_call
+        event = read(frame, call.now_ms)
+        if isinstance(event, UserSpeechStarted | UserSpeechStopped) and frame.id not in call.told:
+            call.speech(event, "host")
 
     async def _moved(self, frame: FloorMovedFrame) -> None:
         if frame.interrupt and self._turn_open:

@@ -162,9 +162,7 @@ def parts(
             analyzer = SileroVADAnalyzer()
     pair = LLMContextAggregatorPair(
         context,
-        user_params=LLMUserAggregatorParams(
-            user_turn_strategies=strategies, vad_analyzer=analyzer
-        ),
+        user_params=LLMUserAggregatorParams(user_turn_strategies=strategies, vad_analyzer=analyzer),
     )
     llm = ScriptedLLM(list(replies))
     tts = ScriptedTTS(speaks, word_times=word_times)
@@ -203,9 +201,7 @@ async def on_call(made: Parts) -> AsyncIterator[OnCall]:
     """Run a call; it is hung up at the end."""
     worker = PipelineWorker(
         Pipeline(made.processors),
-        params=PipelineParams(
-            audio_in_sample_rate=IN_RATE, audio_out_sample_rate=made.output.rate
-        ),
+        params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=made.output.rate),
         enable_rtvi=False,
         cancel_on_idle_timeout=False,
     )

@@ -45,7 +45,11 @@ def table(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     budgets = [
         *([] if row.budget is None else [f"{row.budget:g} {row.unit}"]),
-        *([] if row.ratio_budget is None else [f"{'<' if row.strict else ''}{row.ratio_budget:g}x"]),
+        *(
+            []
+            if row.ratio_budget is None
+            else [f"{'<' if row.strict else ''}{row.ratio_budget:g}x"]
+        ),
     ]
     return (
         row.name,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from time import perf_counter_ns
@@ -22,6 +22,7 @@ from bargein.core.events import (
     UserWordsHeard,
 )
 from bargein.core.floor import State, step
+from bargein.core.overlap import Rules
 from bargein.language import Judge
 from bargein.language.standard import standard_rules
 
@@ -57,118 +58,7 @@ AGENT = (
 """What the agent says; every time with other names and numbers, so that no cache knows it."""
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 NAMES = ("Hale", "Moreno", "Okafor", "Lindqvist", "Tanaka", "Byrne")
-
-
-def rows(quick: bool) -> list[Row]:
-    """The cost of a step and of a judgement, in microseconds."""
-    with _undisturbed():
-        steps = _steps(messages=100 if quick else 600)
-        judgements = _judgements(messages=100 if quick else 600)
-    worded = [us for us, in_words in steps if in_words]
-    every = [us for us, _ in steps]
-    how = (
-        "each step of a call's event log timed on its own: standard rules, English, partials twice"
-        " a word, no agent text said twice"
-    )
-    return [
-        _typical("one step", every, STEP_US, how),
-        _worst("one step, p99", every, STEP_P99_US, how),
-        _typical(
-            "one step, words over the agent", worded, STEP_US, how + "; only steps that judge words"
-        ),
-        _typical(
-            "one judge() call", judgements, JUDGE_US, "every partial and final of the same calls"
-        ),
-        _worst(
-            "one judge() call, p99", judgements, JUDGE_P99_US, "every partial and final of the same"
-        ),
-    ]
-
-
-def _typical(name: str, samples: list[float], budget: float, how: str) -> Row:
-    return Row(
-        name=name,
-        unit="us",
-        ours=middle(samples),
-        budget=budget,
-        spread=quartiles(samples),
-        n=len(samples),
-        how=f"{how}; median",
-    )
-
-
-def _worst(name: str, samples: list[float], budget: float, how: str) -> Row:
-    return Row(
-        name=name,
-        unit="us",
-        ours=percentile(samples, 99),
-        budget=budget,
-        n=len(samples),
-        how=f"{how}; 99 of 100 are below",
-    )
-
-
-# --- timing ---------------------------------------------------------------------------------
-
-
-def _steps(messages: int) -> list[tuple[float, bool]]:
-    """Microseconds of every step, and whether it judged words over the agent."""
-    rules = standard_rules("en")
-    state, samples = State(), list[tuple[float, bool]]()
-    for message in talk(Random(messages), messages):
-        cut = False
-        for event in message.events(from_ms=state.at_ms + 1_000):
-            about_playout = isinstance(event, PlayoutWorded | PlayoutProgressed | PlayoutStopped)
-            if cut and about_playout:
-                continue
-            due: Event | None = event
-            if state.due_at_ms is not None and state.due_at_ms < event.at_ms:
-                due = TimePassed(at_ms=state.due_at_ms)
-            for one in (due, event) if due is not event else (event,):
-                assert one is not None
-                agent = state.floor in (Floor.AGENT, Floor.CONTESTED)
-                began_ns = perf_counter_ns()
-                state, decisions = step(rules, state, one)
-                took_ns = perf_counter_ns() - began_ns
-                samples.append((took_ns / 1_000, agent and isinstance(one, UserWordsHeard)))
-                cut = cut or any(isinstance(decision, YieldFloor) for decision in decisions)
-    return samples
-
-
-def _judgements(messages: int) -> list[float]:
-    judge, samples = Judge("en"), list[float]()
-    for message in talk(Random(messages + 1), messages):
-        said = 0
-        for event in message.events(from_ms=0):
-            if isinstance(event, PlayoutProgressed):
-                said = event.heard_chars
-            if not isinstance(event, UserWordsHeard):
-                continue
-            began_ns = perf_counter_ns()
-            judge(
-                event.text,
-                agent_said=message.text[:said],
-                agent_unsaid=message.text[said:],
-                is_final=event.is_final,
-            )
-            samples.append((perf_counter_ns() - began_ns) / 1_000)
-    return samples
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No garbage collection in the middle of a measurement."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-# --- what is said ---------------------------------------------------------------------------
+_PLAYOUT = (PlayoutStarted, PlayoutWorded, PlayoutProgressed, PlayoutStopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +109,12 @@ def talk(dice: Random, count: int) -> Iterator[Message]:
         yield Message(text, tuple(caller))
 
 
-def stepped(rules: Rules, log: Log, state: State, from_ms: int) -> tuple[State, list[float]]:
+def stepped(
+    rules: Rules, message: Message, state: State, from_ms: int
+) -> tuple[State, list[float]]:
     """Microseconds of every `step` over one message, woken at its own deadlines as the pump is."""
     took_us: list[float] = []
-    waiting = deque(events(log, from_ms))
+    waiting = deque(message.events(from_ms))
     last_ms = from_ms
     while waiting:
         event = waiting[0]
@@ -245,9 +137,9 @@ def step_times(count: int, seed: int = 1) -> list[float]:
     """Microseconds of every `step` of a call with ``count`` messages, under the standard rules."""
     rules, state = standard_rules("en"), State()
     took_us: list[float] = []
-    for log in messages(Random(seed), count):
+    for message in talk(Random(seed), count):
         # Two seconds between messages, so that every overlap is over before the next.
-        state, more_us = stepped(rules, log, state, state.at_ms + 2_000)
+        state, more_us = stepped(rules, message, state, state.at_ms + 2_000)
         took_us += more_us
     return took_us
 
@@ -257,10 +149,10 @@ def judge_times(count: int, seed: int = 2) -> list[float]:
     judge = Judge("en")
     took_us: list[float] = []
     dice = Random(seed)
-    for log in messages(dice, count):
-        heard_chars = dice.randint(10, len(log.text))
-        said, unsaid = log.text[:heard_chars], log.text[heard_chars:]
-        for event in log.caller:
+    for message in talk(dice, count):
+        heard_chars = dice.randint(10, len(message.text))
+        said, unsaid = message.text[:heard_chars], message.text[heard_chars:]
+        for event in message.caller:
             if isinstance(event, UserWordsHeard):
                 began_ns = perf_counter_ns()
                 judge(event.text, agent_said=said, agent_unsaid=unsaid, is_final=event.is_final)
@@ -319,10 +211,3 @@ def _undisturbed(measure: Callable[[int], list[float]], count: int) -> list[floa
         return measure(count)
     finally:
         gc.enable()
-
-
-_PLAYOUT = (PlayoutStarted, PlayoutWorded, PlayoutProgressed, PlayoutStopped)
-
-
-def _later(event: Event, by_ms: int) -> Event:
-    return replace(event, at_ms=event.at_ms + by_ms)
