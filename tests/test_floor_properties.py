@@ -149,14 +149,19 @@ def test_every_final_transcript_ends_in_exactly_one_place(
 
 
 def in_order(text: str, waiting: list[str]) -> list[str]:
-    """Which of the waiting finals a decision's text is made of."""
-    found, rest = list[str](), text
-    for words in waiting:
-        if rest == words.strip() or rest.startswith(f"{words.strip()} "):
-            found.append(words)
-            rest = rest[len(words.strip()) :].strip()
-    assert rest == "", f"{text!r} holds words that nobody said: {waiting}"
-    return found
+    """Which of the waiting finals, in their order, a decision's text is made of."""
+    if not text:
+        return []
+    for place, words in enumerate(waiting):
+        bare = words.strip()
+        if text == bare:
+            return [words]
+        if text.startswith(f"{bare} "):
+            try:
+                return [words, *in_order(text[len(bare) + 1 :], waiting[place + 1 :])]
+            except AssertionError:
+                continue
+    raise AssertionError(f"{text!r} holds words that nobody said: {waiting}")
 
 
 @given(CALLS, RULES)

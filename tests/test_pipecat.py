@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.turns.user_mute import AlwaysUserMuteStrategy
 from pipecat.turns.user_start import MinWordsUserTurnStartStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from rig import SAYS, Rig
@@ -100,6 +101,20 @@ async def test_a_missing_gate_leaves_the_call_to_the_host() -> None:
 
     rig = await Rig(wrap=without_gate).run(listens_in_vain)
     assert any("no InterruptionGate" in line for line in rig.log if "ERROR" in line)
+
+
+async def test_a_muted_caller_moves_nothing() -> None:
+    async def talks(rig: Rig) -> None:
+        await rig.agent()
+        await rig.until(lambda: len(rig.passed(TTSTextFrame)) >= 3)
+        await rig.voice(True)
+        await rig.hears("stop")
+        await rig.voice(False)
+        await rig.until(lambda: rig.manners.floor == "open")
+
+    rig = await Rig(user_params={"user_mute_strategies": [AlwaysUserMuteStrategy()]}).run(talks)
+    assert rig.decided == []
+    assert rig.said("assistant") == [SAYS]
 
 
 async def test_a_service_that_proposes_turns_is_decided_by_the_floor() -> None:

@@ -178,6 +178,7 @@ class Playback(Generic[T]):
         self._stop: _Stop | None = None
         self._silent = False
         self._cut_due = False
+        self._laid_ms = 0.0  # let out since a transport that collects chunks had nothing left over
 
         self.received_samples = 0
         self.released_samples = 0
@@ -306,7 +307,11 @@ class Playback(Generic[T]):
         elif self._items and isinstance(self._items[0], _Mark) and self._sounding:
             pass  # the mark waits for the word
         elif self._items and not self._silent:
-            ahead_ms = now_ms if self._edge_ms is None else self._edge_ms - self._lookahead_ms
+            ahead_ms = (
+                now_ms
+                if self._edge_ms is None
+                else self._edge_ms - self._lookahead_ms + self._chunk_ms
+            )
             instants.append(ahead_ms)
         elif self._stop is not None or self._edge_ms is not None:
             instants.append(now_ms if self._edge_ms is None else self._edge_ms)
@@ -361,7 +366,7 @@ class Playback(Generic[T]):
                 continue
             if self._edge_ms is None or self._edge_ms < now_ms:
                 self._edge_ms = now_ms  # silence until now: the play clock starts here
-            if self._edge_ms - now_ms > self._lookahead_ms:
+            if self._edge_ms - now_ms > self._lookahead_ms - self._chunk_ms:
                 return
             stop = self._stop
             if stop is not None and (item.stream != stop.stream or item.at_ms >= stop.at_ms - 1e-6):
@@ -410,6 +415,7 @@ class Playback(Generic[T]):
         stream.released_ms = end_ms
         self._head = piece.stream
         self._edge_ms += piece.ms
+        self._laid_ms += piece.ms
         self.released_samples += len(piece.pcm) // 2
         self._past.append(piece)
         self._past_ms += piece.ms
@@ -448,6 +454,7 @@ class Playback(Generic[T]):
         """The end of a stream: words timed past its audio are as good as said."""
         if mark.ends is None:
             return
+        self._laid_ms = 0.0
         stream = self._streams.pop(mark.ends, None)
         if mark.ends:
             self._over.append(mark.ends)
@@ -498,7 +505,9 @@ class Playback(Generic[T]):
         assert stop is not None
         last = self._past[-1] if self._past else None
         if last is not None and self._pad_ms > 0:
-            pad = bytes(last.bytes_of(self._pad_ms))
+            # To the end of a whole chunk, or what is left over would delay the voice at a resume.
+            pad = bytes(last.bytes_of(self._pad_ms + -self._laid_ms % self._pad_ms))
+            self._laid_ms = 0.0
             out.append(
                 AudioOut(
                     pcm=pad, rate=last.rate, channels=last.channels, like=last.like, source=False

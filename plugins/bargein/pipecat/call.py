@@ -24,6 +24,9 @@ from bargein.pump import Pump, call_clock
 Ear = Literal["host", "early"]
 """Who says that the user speaks: the host's own voice activity detection, or our early onset."""
 
+_SCRIPTS = 16
+"""How many messages' texts are kept: the one that sounds, and those that may still come to."""
+
 
 class Call:
     """One call's floor, and the hooks by which the processors hear of it."""
@@ -58,6 +61,7 @@ class Call:
         self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         self.speaking_stream: str | None = None
         """The message that is being heard."""
+        self.muted = False
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False
@@ -107,6 +111,8 @@ class Call:
 
     def speech(self, event: UserSpeechStarted | UserSpeechStopped, ear: Ear) -> None:
         """The user speaks as soon as one ear hears it, and until none does."""
+        if self.muted:
+            return
         if isinstance(event, UserSpeechStarted):
             self._speaking.add(ear)
             self.feed(event)
@@ -121,7 +127,15 @@ class Call:
     def raise_control(self, name: str) -> None:
         self.feed(ControlRaised(at_ms=self.now_ms, name=name))
 
+    def mute(self, muted: bool) -> None:
+        """The host listens to nobody for now, and so do we."""
+        if muted and self._speaking:
+            self.speech(UserSpeechStopped(at_ms=self.now_ms), "host")
+        self.muted = muted
+
     def close(self) -> None:
+        """The call is over."""
+        self.cutting = False
         self._pump.close()
 
     def cut_heard(self) -> None:
@@ -139,6 +153,8 @@ class Call:
         if known and not known[-1].isspace() and not text[:1].isspace():
             text = " " + text
         self._scripts[stream] = known + text
+        while len(self._scripts) > _SCRIPTS:
+            self._scripts.pop(next(iter(self._scripts)))
         return text
 
     def script(self, stream: str) -> str:

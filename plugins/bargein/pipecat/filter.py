@@ -16,6 +16,8 @@ from pipecat.frames.frames import (
     ServiceMetadataFrame,
     StartFrame,
     TranscriptionFrame,
+    UserMuteStartedFrame,
+    UserMuteStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
@@ -103,6 +105,8 @@ class BackchannelFilter(FrameProcessor):
         elif isinstance(frame, TranscriptionFrame):
             if frame.text.strip() and await self._heard_final(frame):
                 return
+        elif isinstance(frame, UserMuteStartedFrame | UserMuteStoppedFrame):
+            call.mute(isinstance(frame, UserMuteStartedFrame))
         elif isinstance(frame, ServiceMetadataFrame) and direction is FrameDirection.DOWNSTREAM:
             self._recommend(frame)
         else:
@@ -168,7 +172,10 @@ class BackchannelFilter(FrameProcessor):
     def _obey(self, decision: Decision) -> None:
         if not self._bargein_call.in_charge:
             return
-        if (moved := write(decision)) is not None:
+        moved = write(decision)
+        if isinstance(decision, PassFloor) and not self._worth_a_turn():
+            moved = None
+        if moved is not None:
             self._outbox.append(moved)
         match decision:
             case YieldFloor():
@@ -184,6 +191,11 @@ class BackchannelFilter(FrameProcessor):
             case _:
                 return
         self._flush_soon()
+
+    def _worth_a_turn(self) -> bool:
+        """An onset that only we heard may be a click: the host opens the turn if it confirms it."""
+        waiting = bool(self._deferred or self._waiting.frames)
+        return waiting or self._bargein_call.host_hears_user
 
     def _taken(self) -> _Kept:
         waiting, self._waiting = self._waiting, _Kept()
@@ -273,7 +285,7 @@ class BackchannelFilter(FrameProcessor):
         """Without all its parts the floor only watches, and the host runs the call."""
         call = self._bargein_call
         if call.in_charge:
-            return True
+            return not call.muted
         if not self._warned and call.has_gate and call.has_ledger:
             self._warned = True
             logger.error(

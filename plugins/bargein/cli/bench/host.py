@@ -68,17 +68,17 @@ class PassOn(FrameProcessor):
 
 
 class Witness(PassOn):
-    """Counts the interruptions that reach the end of the pipeline."""
+    """Notes when an interruption reaches the end of the pipeline, on ``time.monotonic``."""
 
     def __init__(self) -> None:
         """Nothing has happened yet."""
         super().__init__()
-        self.interruptions = 0
+        self.interrupted_s: list[float] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Count, and pass on."""
+        """Note, and pass on."""
         if isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
-            self.interruptions += 1
+            self.interrupted_s.append(time.monotonic())
         await super().process_frame(frame, direction)
 
 

@@ -95,7 +95,7 @@ async def listened(who: Who) -> Listened:
             await say_over(call, text, began_s + at_s)
         await until(began_s + lasts_s + 0.5)
         return Listened(
-            interruptions=made.witness.interruptions,
+            interruptions=len(made.witness.interrupted_s),
             llm_runs=len(made.llm.runs) - 1,
             words=caller_words(made),
             silent_ms=silent_ms(made.output, began_s, began_s + lasts_s - 0.1),
@@ -154,26 +154,41 @@ async def backchannel_rows(*, quick: bool) -> list[Row]:
 # --- somebody who means it -------------------------------------------------------------------
 
 
-async def cut_ms(who: Who, text: str, from_s: float) -> float:
-    """Milliseconds from the caller's onset to the agent's silence."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How long after the caller's onset the agent was stopped."""
+
+    decided_ms: float
+    silent_ms: float
+
+
+async def cut(who: Who, text: str, from_s: float) -> Cut:
+    """The caller takes the floor, ``from_s`` after the agent's first sound."""
     made = parts(who, replies=[REPLY])
+    decided_s: list[float] = made.witness.interrupted_s
+    if made.manners is not None:
+        # Ours decides first and tells the host when the word in the air has been finished.
+        decided_s = []
+        made.manners.add_event_handler("on_yield", lambda *_: decided_s.append(time.monotonic()))
     async with on_call(made) as call:
         await call.worker.queue_frame(LLMRunFrame())
         onset_s = await call.first_heard() + from_s
         await say_over(call, text, onset_s)
         ended_s = time.monotonic() + 0.3
         await until(ended_s)
-        if not made.witness.interruptions:
+        if not decided_s:
             raise RuntimeError(f"{text!r} did not interrupt {who}")
         run = next(run for run in made.output.heard(ended_s) if run[1] > onset_s)
-        return (run[1] - onset_s) * 1_000
+        return Cut(
+            decided_ms=(decided_s[0] - onset_s) * 1_000, silent_ms=(run[1] - onset_s) * 1_000
+        )
 
 
 async def interruption_rows(*, quick: bool) -> list[Row]:
     """Ours beside MinWords(2) and MinWords(3), the same words at the same time."""
     hosts: tuple[Who, ...] = ("ours", "min_words_2", "min_words_3")
-    trials = 3 if quick else 18
-    took: dict[Who, list[float]] = {who: [] for who in hosts}
+    trials = 6 if quick else 24
+    took: dict[Who, list[Cut]] = {who: [] for who in hosts}
     at_once = 3
     for first in range(0, trials, at_once):
         batch = range(first, min(first + at_once, trials))
@@ -181,27 +196,34 @@ async def interruption_rows(*, quick: bool) -> list[Row]:
         # Any phase of a word must be hit.
         made = await asyncio.gather(
             *(
-                cut_ms(who, INTERRUPTIONS[trial % len(INTERRUPTIONS)], 1.0 + trial * 0.083 % 0.3)
+                cut(who, INTERRUPTIONS[trial % len(INTERRUPTIONS)], 1.0 + trial * 0.083 % 0.3)
                 for who, trial in jobs
             )
         )
-        for (who, _), ms in zip(jobs, made, strict=True):
-            took[who].append(ms)
-    return [
-        Row(
-            name="true interruption: onset -> silence",
-            unit="ms",
-            ours=middle(took["ours"]),
-            stock=middle(took[stock]),
-            stock_is=STOCK[stock],
-            ratio_budget=1,
-            strict=True,
-            spread=quartiles(took["ours"]),
-            n=trials,
-            how="the same partials, 250 ms behind each word's end, at the same time",
-        )
-        for stock in hosts[1:]
-    ]
+        for (who, _), one in zip(jobs, made, strict=True):
+            took[who].append(one)
+    rows: list[Row] = []
+    for name, field, budget in (
+        ("onset -> silence", "silent_ms", 1.0),
+        ("onset -> decided", "decided_ms", None),
+    ):
+        per = {who: [float(getattr(one, field)) for one in took[who]] for who in hosts}
+        for stock in hosts[1:]:
+            rows.append(
+                Row(
+                    name=f"true interruption: {name}",
+                    unit="ms",
+                    ours=middle(per["ours"]),
+                    stock=middle(per[stock]),
+                    stock_is=STOCK[stock],
+                    ratio_budget=budget,
+                    strict=True,
+                    spread=quartiles(per["ours"]),
+                    n=trials,
+                    how="the same partials, 250 ms behind each word's end, at the same time",
+                )
+            )
+    return rows
 
 
 def _turned(hosts: Sequence[Who], by: int) -> list[Who]:

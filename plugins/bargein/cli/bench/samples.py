@@ -19,7 +19,7 @@ from bargein.core.decisions import (
     StopAt,
     YieldFloor,
 )
-from bargein.playback import AudioOut, Out, Playback
+from bargein.playback import AudioOut, CutOut, Out, Playback
 from bargein.testing.pipecat_parts import PCM, WORD_S
 
 from .host import on_call, parts, until
@@ -42,21 +42,33 @@ class Watched(Playback[Frame]):
         """With the usual numbers."""
         super().__init__()
         self.came = bytearray()
+        """All that came in and was not turned away at once."""
         self.went = bytearray()
         """All that was let out, silence of ours included."""
+        self._refused = 0
+        self._skipped = 0  # dropped so far from what lies before the next sample
         self.exact_samples = 0
         """Let out at full gain, and byte for byte what came in."""
         self.wrong_samples = 0
         """Not what came in at that place: changed at full gain, or no scaled copy of it."""
 
     def put_audio(self, pcm: bytes, **options: Any) -> None:
-        """Remember what came in."""
-        self.came += pcm
+        """Remember what came in; the rest of a message that was cut is turned away."""
+        dropped = self.dropped_samples
         super().put_audio(pcm, **options)
+        if self.dropped_samples == dropped:
+            self.came += pcm
+        else:
+            self._refused += self.dropped_samples - dropped
+
+    def drop(self) -> None:
+        """What was queued is not the next thing to go out."""
+        super().drop()
+        self._skipped = self.dropped_samples - self._refused
 
     def take(self, now_ms: float) -> list[Out[Frame]]:
         """Compare what goes out."""
-        place = 2 * (self.released_samples + self.dropped_samples)
+        place = 2 * (self.released_samples + self._skipped)
         full = self._gain == self._target == 1.0
         taken = super().take(now_ms)
         audio = [out for out in taken if isinstance(out, AudioOut)]
@@ -71,6 +83,8 @@ class Watched(Playback[Frame]):
                 self.exact_samples += len(source) // 2
             else:
                 self.wrong_samples += _wrong(out.pcm, source, full=full)
+        if any(isinstance(out, CutOut) for out in taken):
+            self._skipped = self.dropped_samples - self._refused
         return taken
 
     @property
@@ -156,9 +170,26 @@ def astray(went: bytes, written: bytes) -> int:
     theirs = np.frombuffer(written, "<i2")
     # Silence is padding, of ours or of the transport's.
     ours, theirs = ours[ours != 0], theirs[theirs != 0]
-    shorter = min(len(ours), len(theirs))
-    differ = int(np.count_nonzero(ours[:shorter] != theirs[:shorter]))
-    return differ + abs(len(ours) - len(theirs))
+    lost = 0
+    place = 0
+    while place < len(ours) and place < len(theirs):
+        differ = np.flatnonzero(ours[place : len(theirs)] != theirs[place : len(ours)])
+        if not len(differ):
+            break
+        # Go on behind what was lost, so that one gap is counted as one gap.
+        place += int(differ[0])
+        gap = _gap(ours[place:], theirs[place : place + 64])
+        if gap is None:
+            return lost + max(len(ours), len(theirs)) - place
+        lost += gap
+        ours = np.delete(ours, np.s_[place : place + gap])
+    return lost + abs(len(ours) - len(theirs))
+
+
+def _gap(ours: PCM, key: PCM) -> int | None:
+    """How many samples in front of ``key`` are missing from the other side."""
+    found = np.flatnonzero(ours == key[0])
+    return next((int(at) for at in found if np.array_equal(ours[at : at + len(key)], key)), None)
 
 
 async def rows(*, quick: bool) -> list[Row]:
