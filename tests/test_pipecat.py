@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pipecat.frames import frames
 from pipecat.frames.frames import (
     InterruptionFrame,
     ProposedUserStartedSpeakingFrame,
@@ -58,7 +59,8 @@ async def test_a_backchannel_costs_nothing() -> None:
     assert rig.said("user") == []
     assert rig.llm.runs == []
     assert rig.passed(InterruptionFrame) == []
-    assert told == ["uh-huh"]
+    # The oldest supported host has no frame to tell it with.
+    assert told == (["uh-huh"] if hasattr(frames, "UserBackchannelFrame") else [])
     # Every sample that was made was heard, at most quieter.
     assert sum(len(chunk.pcm) // 2 for chunk in rig.output.written) >= rig.tts.samples
 

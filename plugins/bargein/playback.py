@@ -178,6 +178,7 @@ class Playback(Generic[T]):
         self._stop: _Stop | None = None
         self._silent = False
         self._cut_due = False
+        self._padded_until_ms = 0.0  # when the silence behind a stop will have sounded
         self._laid_ms = 0.0  # let out since a transport that collects chunks had nothing left over
 
         self.received_samples = 0
@@ -365,7 +366,8 @@ class Playback(Generic[T]):
                 out.append(MarkOut(mark=item.mark))
                 continue
             if self._edge_ms is None or self._edge_ms < now_ms:
-                self._edge_ms = now_ms  # silence until now: the play clock starts here
+                # Silence until now: the play clock starts here, or behind the silence of a stop.
+                self._edge_ms = max(now_ms, self._padded_until_ms)
             if self._edge_ms - now_ms > self._lookahead_ms - self._chunk_ms:
                 return
             stop = self._stop
@@ -506,8 +508,10 @@ class Playback(Generic[T]):
         last = self._past[-1] if self._past else None
         if last is not None and self._pad_ms > 0:
             # To the end of a whole chunk, or what is left over would delay the voice at a resume.
-            pad = bytes(last.bytes_of(self._pad_ms + -self._laid_ms % self._pad_ms))
+            pad_ms = self._pad_ms + -self._laid_ms % self._pad_ms
+            pad = bytes(last.bytes_of(pad_ms))
             self._laid_ms = 0.0
+            self._padded_until_ms = (self._edge_ms or 0.0) + pad_ms
             out.append(
                 AudioOut(
                     pcm=pad, rate=last.rate, channels=last.channels, like=last.like, source=False
@@ -578,6 +582,7 @@ class Playback(Generic[T]):
                     self._dead.append(name)
         if beyond is not None:
             return
+        self._padded_until_ms = self._laid_ms = 0.0
         edge_ms = self._edge_ms
         self._sounding = [
             entry

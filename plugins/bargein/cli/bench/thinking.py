@@ -31,6 +31,7 @@ from .row import Row, middle, percentile, quartiles
 STEP_US, STEP_P99_US = 50, 250
 JUDGE_US, JUDGE_P99_US = 30, 200
 
+MESSAGES, QUICK_MESSAGES = 400, 60
 WORD_MS = 300
 PARTIAL_MS = 150
 """How often a streaming recogniser sends a partial: twice a word."""
@@ -162,7 +163,7 @@ def judge_times(count: int, seed: int = 2) -> list[float]:
 
 def rows(*, quick: bool) -> list[Row]:
     """Both costs, each as a median and a 99th percentile."""
-    count = 60 if quick else 400
+    count = QUICK_MESSAGES if quick else MESSAGES
     made: list[Row] = []
     for name, measure, budget_us, p99_us, how in (
         (

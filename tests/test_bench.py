@@ -1,0 +1,201 @@
+"""Does the benchmark measure what it says? Structure and invariants; no figure is judged here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from random import Random
+
+import numpy as np
+import pytest
+
+from bargein.cli import bench
+from bargein.cli.bench import thinking
+from bargein.cli.bench.overlaps import LATENCY_S, spoken
+from bargein.cli.bench.report import as_json, table
+from bargein.cli.bench.row import Row, middle, percentile, quartiles
+from bargein.cli.bench.samples import Watched, astray, noise
+from bargein.core.events import TimePassed, UserWordsHeard
+from bargein.testing.pipecat_parts import WORD_S
+
+KEYS = {"name", "unit", "ours", "stock", "ratio", "budget", "met", "spread"}
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+# --- a row ---
+
+
+def test_a_row_without_a_budget_is_neither_met_nor_missed() -> None:
+    assert Row(name="a", unit="ms", ours=1, stock=2).met is None
+
+
+def test_a_row_is_met_only_within_every_budget_it_has() -> None:
+    row = Row(name="a", unit="ms", ours=10, stock=8, budget=10, ratio_budget=1.25)
+    assert row.met is True
+    assert Row(name="a", unit="ms", ours=10, stock=7, budget=10, ratio_budget=1.25).met is False
+    assert Row(name="a", unit="ms", ours=11, stock=11, budget=10, ratio_budget=1.25).met is False
+
+
+def test_a_ratio_that_has_to_be_below_is_missed_when_equal() -> None:
+    assert Row(name="a", unit="ms", ours=8, stock=8, ratio_budget=1).met is True
+    assert Row(name="a", unit="ms", ours=8, stock=8, ratio_budget=1, strict=True).met is False
+
+
+def test_a_ratio_budget_without_a_stock_figure_is_missed() -> None:
+    assert Row(name="a", unit="ms", ours=0, stock=0, ratio_budget=1).met is False
+
+
+def test_a_row_is_plain_values() -> None:
+    plain = Row(name="a", unit="ms", ours=1.23456, stock=2, spread=(1.0001, 2)).as_json()
+    assert plain.keys() >= KEYS
+    assert plain["ours"] == 1.235
+    assert plain["spread"] == [1.0, 2]
+    assert json.loads(json.dumps(plain)) == plain
+
+
+def test_medians_quartiles_and_percentiles() -> None:
+    samples = [float(one) for one in range(100, 0, -1)]
+    assert middle(samples) == 50.5
+    assert quartiles(samples) == (25.75, 75.25)
+    assert quartiles([1.0]) is None
+    assert percentile(samples, 99) == 99
+    assert percentile([7.0], 99) == 7
+
+
+# --- what it prints ---
+
+
+def test_the_table_has_a_line_a_row_and_shouts_what_was_missed() -> None:
+    rows = [
+        Row(name="first", unit="ms", ours=1, budget=2),
+        Row(name="second", unit="ms", ours=3, budget=2),
+    ]
+    head, first, second, _, about = table(rows).splitlines()
+    assert head.split()[0] == "ours"
+    assert first.startswith("first")
+    assert first.endswith("yes")
+    assert second.startswith("second")
+    assert second.endswith("NO")
+    assert about.startswith("python ")
+
+
+def test_json_holds_the_rows_and_the_machine() -> None:
+    made = as_json([Row(name="a", unit="ms", ours=1)])
+    assert list(made) == ["rows", "machine"]
+    assert [row["name"] for row in made["rows"]] == ["a"]  # type: ignore[index, attr-defined]
+
+
+def test_the_core_alone_is_measured_end_to_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thinking, "QUICK_MESSAGES", 9)
+    assert bench.run(parsed("--json", "--host", "core", "--quick")) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in made["rows"]] == [
+        "one step, median",
+        "one step, p99",
+        "one judge call, median",
+        "one judge call, p99",
+    ]
+    assert all(row.keys() >= KEYS and row["n"] > 9 for row in made["rows"])
+
+
+def test_pipecat_is_the_default_and_measures_the_core_too() -> None:
+    args = parsed()
+    assert (args.host, args.json, args.quick) == ("pipecat", False, False)
+    abouts = [about for about, _ in bench.measures("pipecat", quick=True)]
+    assert abouts[0] == next(about for about, _ in bench.measures("core", quick=True))
+    assert len(abouts) == len(set(abouts)) == 6
+
+
+def test_an_unknown_host_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parsed("--host", "twilio")
+
+
+# --- what it measures ---
+
+
+def test_the_log_of_a_call_is_in_order_and_no_text_comes_twice() -> None:
+    messages = list(thinking.talk(Random(1), 30))
+    assert len({message.text for message in messages}) > 20
+    for message in messages:
+        times = [event.at_ms for event in message.events(from_ms=500)]
+        assert times == sorted(times)
+        assert times[0] == 500
+        assert any(isinstance(event, UserWordsHeard) for event in message.events(from_ms=0))
+
+
+def test_every_event_of_the_log_is_stepped_and_timed() -> None:
+    events = sum(
+        not isinstance(event, TimePassed)
+        for message in thinking.talk(Random(1), 9)
+        for event in message.caller
+    )
+    assert len(thinking.step_times(9)) > events
+
+
+def test_partials_come_behind_the_end_of_their_word() -> None:
+    told = spoken("no wait please")
+    names = Counter(type(frame).__name__ for _, frame in told)
+    assert names["InterimTranscriptionFrame"] == 3
+    assert names["TranscriptionFrame"] == 1
+    partials = [at_s for at_s, frame in told if type(frame).__name__.startswith("Interim")]
+    assert partials == pytest.approx([count * WORD_S + LATENCY_S for count in (1, 2, 3)])
+
+
+def test_the_noise_is_loud_everywhere() -> None:
+    pcm, words = noise("one two three", 24_000)
+    assert len(pcm) == round(3 * WORD_S * 24_000)
+    assert int(np.abs(pcm).min()) >= 2_000
+    assert [word for word, _ in words] == ["one", "two", "three"]
+
+
+def spoken_out(voice: Watched, from_ms: int, to_ms: int) -> None:
+    for now_ms in range(from_ms, to_ms, 5):
+        voice.take(now_ms)
+
+
+def test_a_watched_voice_accounts_for_a_call_with_everything_in_it() -> None:
+    voice = Watched()
+    pcm, _ = noise("a b c d e f", 24_000)
+    voice.put_audio(pcm.tobytes(), rate=24_000, stream="m", like=None)
+    spoken_out(voice, 0, 300)
+    voice.duck()
+    spoken_out(voice, 300, 500)
+    voice.pause()
+    spoken_out(voice, 500, 700)
+    voice.resume()
+    spoken_out(voice, 700, 1_000)
+    voice.cut()
+    spoken_out(voice, 1_000, 1_300)
+    voice.put_audio(pcm.tobytes(), rate=24_000, stream="m", like=None)  # a straggler of the cut
+    voice.put_audio(pcm.tobytes(), rate=24_000, stream="next", like=None)
+    spoken_out(voice, 1_300, 3_500)
+    assert (voice.wrong_samples, voice.unaccounted_samples, voice.queued_samples) == (0, 0, 0)
+    assert voice.exact_samples > len(pcm)
+
+
+def test_a_watched_voice_notices_a_changed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = Watched()
+    pcm, _ = noise("a b", 24_000)
+    voice.put_audio(pcm.tobytes(), rate=24_000, stream="m", like=None)
+    monkeypatch.setattr(voice, "_shaped", lambda raw, _piece: b"\0\0" + raw[2:])
+    voice.take(0)
+    assert voice.wrong_samples > 0
+
+
+def test_what_the_transport_lost_is_counted_once() -> None:
+    went = noise("a b c", 24_000)[0]
+    lost = np.delete(went, np.s_[5_000:5_960])
+    silence = np.zeros(480, np.int16)
+    assert astray(went.tobytes(), went.tobytes()) == 0
+    assert astray(went.tobytes(), np.concatenate([silence, went]).tobytes()) == 0
+    assert astray(went.tobytes(), lost.tobytes()) == 960
+    assert astray(went.tobytes(), np.concatenate([went, went[:100]]).tobytes()) == 100
