@@ -16,12 +16,12 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.turns.user_mute import AlwaysUserMuteStrategy
 from pipecat.turns.user_start import MinWordsUserTurnStartStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
-from rig import SAYS, Rig
 
 from bargein import BargeIn, Overlap, Verdict, YieldFloor, standard_rules
 from bargein.pipecat import Bargein
 from bargein.pipecat.manners import BargeinError
 from bargein.testing.pipecat_parts import PacedOutput
+from rig import SAYS, Rig
 
 WORDS = SAYS.split()
 

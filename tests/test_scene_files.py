@@ -22,7 +22,9 @@ def test_a_typo_is_named(script: str, says: str) -> None:
 
 
 def test_a_scene_reads_as_it_is_written() -> None:
-    scene = parse("# A title.\n@tolerance 90\n0 agent Hi there.  # aside\n5 user\n5 => DuckPlayout: x")
+    scene = parse(
+        "# A title.\n@tolerance 90\n0 agent Hi there.  # aside\n5 user\n5 => DuckPlayout: x"
+    )
     assert (scene.title, scene.tolerance_ms) == ("A title.", 90)
     assert [(line.at_ms, line.who, line.what) for line in scene.lines] == [
         (0, "agent", "Hi there."),

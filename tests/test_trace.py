@@ -31,9 +31,7 @@ def entries(draw: st.DrawFn) -> typing.Any:
     for field in dataclasses.fields(kind):
         options = typing.get_args(hints[field.name]) or (hints[field.name],)
         some = [made[one] for one in options if one in made]
-        values[field.name] = draw(
-            st.one_of(*some, *([st.none()] if type(None) in options else []))
-        )
+        values[field.name] = draw(st.one_of(*some, *([st.none()] if type(None) in options else [])))
     return kind(**values)
 
 

@@ -29,6 +29,8 @@ class Preset:
 
     pause_after_ms: int
     """Talked over and undecided for this long, the agent falls silent and listens."""
+    words_pause_ms: int
+    """The same, this long after words that may be the beginning of something."""
     max_hold_ms: int
     """Undecided and the user silent for this long, the agent goes on."""
     settle_ms: int
@@ -46,6 +48,8 @@ PRESETS: dict[str, Preset] = {
         # A caller who thinks aloud, an elderly caller, a bad line: 1.2 s is longer than 98 % of
         # English and 95 % of Korean backchannels, so nearly no pause is wasted.
         pause_after_ms=1_200,
+        # A hesitant "no ..." gets the time of two more words to become "no, go on".
+        words_pause_ms=400,
         # Hesitation pauses inside one turn commonly reach 1-2 s.
         max_hold_ms=2_000,
         # Slow speakers leave about a second between "yeah" and what follows.
@@ -59,6 +63,8 @@ PRESETS: dict[str, Preset] = {
         # 95 % of English backchannels are over after 750 ms, and a partial that names one comes
         # about 250 ms behind it.
         pause_after_ms=900,
+        # A pause can be taken back: the end of the agent's word is moment enough.
+        words_pause_ms=0,
         # Silence longer than this is heard as "it is broken".
         max_hold_ms=1_500,
         # Longer than any gap inside a fluent "yeah, but".
@@ -71,6 +77,7 @@ PRESETS: dict[str, Preset] = {
     "eager": Preset(
         # Sales and kiosks: silent as soon as most backchannels would be over.
         pause_after_ms=500,
+        words_pause_ms=0,
         max_hold_ms=1_000,
         settle_ms=500,
         words_late_ms=450,
@@ -119,6 +126,7 @@ def standard_rules(
         BargeIn(
             judge=judge,
             pause_after_ms=numbers.pause_after_ms,
+            words_pause_ms=numbers.words_pause_ms,
             max_hold_ms=numbers.max_hold_ms,
             yield_without_words_ms=numbers.yield_without_words_ms,
         ),

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="core: only what a decision costs; pipecat (default): that, and whole calls",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer repetitions: under a minute, more noise"
+        "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
     )
 
 
@@ -34,11 +34,11 @@ def run(args: argparse.Namespace) -> int:
         try:
             from loguru import logger
 
+            logger.disable("pipecat")
             import bargein.pipecat  # noqa: F401
         except ImportError as error:
             print(f"bargein bench --host pipecat: {error}", file=sys.stderr)
             return 2
-        logger.disable("pipecat")
     rows: list[Row] = []
     for about, measure in measures(args.host, quick=args.quick):
         print(f"measuring {about} ...", file=sys.stderr, flush=True)

@@ -79,7 +79,7 @@ async def row(
 
 async def rows(*, quick: bool) -> list[Row]:
     """Our processors beside no-ops, and the whole pipelines with their own detectors."""
-    pairs, lasts_s = (2, 2.0) if quick else (6, 4.0)
+    pairs, lasts_s = (2, 1.5) if quick else (6, 4.0)
     return [
         await row(
             "CPU per 20 ms of a call, our processors",

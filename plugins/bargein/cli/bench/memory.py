@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import resource
 import subprocess
 import sys
+import tracemalloc
 from contextlib import AsyncExitStack
 from typing import Literal
 
 from .row import Row, middle, quartiles
 
 BEYOND_KIB = 256
-CALLS = 20
+CALLS, QUICK_CALLS = 20, 6
 
 
-def resident_kib() -> float:
-    """What this process holds in memory now (its peak where that cannot be told)."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize() / 1024
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / 1024 if sys.platform == "darwin" else float(peak)
+def held_kib() -> float:
+    """What this process has allocated and not given back.
+
+    Not its resident memory: that depends on which pages the interpreter happens to have left over,
+    by more than a call of ours is large.
+    """
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0] / 1024
 
 
-async def per_call_kib(who: Literal["ours", "stock"]) -> float:
-    """Memory of each of twenty calls that have heard a little silence and wait."""
+async def per_call_kib(who: Literal["ours", "stock"], calls: int = CALLS) -> float:
+    """Memory of each of ``calls`` calls that have heard a little silence and wait."""
     from pipecat.frames.frames import InputAudioRawFrame
 
     from .host import IN_RATE, on_call, parts
@@ -44,24 +44,22 @@ async def per_call_kib(who: Literal["ours", "stock"]) -> float:
         for _ in range(3):  # the first ones load what all of them share
             await call()
         await asyncio.sleep(0.3)
-        gc.collect()
-        before_kib = resident_kib()
-        for _ in range(CALLS):
+        before_kib = held_kib()
+        for _ in range(calls):
             await call()
         await asyncio.sleep(0.5)
-        gc.collect()
-        return (resident_kib() - before_kib) / CALLS
+        return (held_kib() - before_kib) / calls
 
 
-def in_a_process_of_its_own(who: Literal["ours", "stock"]) -> float:
+def in_a_process_of_its_own(who: Literal["ours", "stock"], calls: int) -> float:
     """The same, where nothing else has left memory to reuse."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, "-m", __name__, who],
+        [sys.executable, "-m", __name__, who, str(calls)],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     return float(done.stdout.split()[-1])
@@ -69,13 +67,13 @@ def in_a_process_of_its_own(who: Literal["ours", "stock"]) -> float:
 
 def rows(*, quick: bool) -> list[Row]:
     """What a call of ours needs beyond the host's own."""
-    times = 1 if quick else 3
+    times, calls = (1, QUICK_CALLS) if quick else (2, CALLS)
     ours_kib: list[float] = []
     stock_kib: list[float] = []
     for _ in range(times):
-        ours_kib.append(in_a_process_of_its_own("ours"))
-        stock_kib.append(in_a_process_of_its_own("stock"))
-    how = f"resident memory, {CALLS} idle calls in a process of their own, no detector"
+        ours_kib.append(in_a_process_of_its_own("ours", calls))
+        stock_kib.append(in_a_process_of_its_own("stock", calls))
+    how = f"allocated memory, {calls} idle calls in a process of their own, no detector"
     beyond = [ours - stock for ours, stock in zip(ours_kib, stock_kib, strict=True)]
     return [
         Row(
@@ -104,4 +102,5 @@ if __name__ == "__main__":
     from loguru import logger
 
     logger.remove()
-    print(asyncio.run(per_call_kib("ours" if sys.argv[1] == "ours" else "stock")))
+    tracemalloc.start()
+    print(asyncio.run(per_call_kib("ours" if sys.argv[1] == "ours" else "stock", int(sys.argv[2]))))

@@ -1,0 +1,5 @@
+"""``python -m bargein.cli``."""
+
+from . import main
+
+raise SystemExit(main())

@@ -1,0 +1,242 @@
+"""Who calls? Caller audio in real time, and recognisers that hear it without a cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    StartFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import STTService
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_transport import TransportParams
+from pipecat.utils.time import time_now_iso8601
+
+from .speech import PCM, levelled, speak
+
+RATE = 16000
+FRAME_MS = 20
+LINE_NOISE_DB = -70
+PARTIAL_DELAY_S = 0.25
+"""How long behind the end of a word a partial comes: what streaming services take."""
+FINAL_DELAY_S = 0.3
+"""How long behind the end of the speech the final comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """Something the caller says: the sound of it, and what a recogniser would write."""
+
+    name: str
+    pcm: PCM
+    words: tuple[tuple[str, float], ...] = ()
+    """Each word and when it ends, in seconds."""
+    begins_s: float = 0.0
+    """Where in the clip the sound begins: its first sample within 30 dB of its loudest."""
+    ends_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for word, _ in self.words)
+
+
+def utterance(
+    name: str, says: str = "", *, spoken: str = "", sound: PCM | None = None
+) -> Utterance:
+    """Make an utterance at -6 dBFS: of a text, of phonemes that spell it, or of a mere sound."""
+    if sound is None:
+        sound, _ = speak(spoken or says, RATE, voice="en-us+f3", words_per_minute=170)
+    pcm = levelled(sound, -6)
+    loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > 32767 * 10 ** (-36 / 20))
+    begins_s, ends_s = (float(loud[0]) / RATE, float(loud[-1]) / RATE) if len(loud) else (0.0, 0.0)
+    written = says.split()
+    if spoken or not says:
+        ends = [ends_s] * len(written)
+    else:
+        onsets = [at_s for _, at_s in speak(says, RATE, voice="en-us+f3", words_per_minute=170)[1]]
+        ends = [*onsets[1:], ends_s]
+    words = tuple(zip(written, ends, strict=True))
+    return Utterance(name=name, pcm=pcm, words=words, begins_s=begins_s, ends_s=ends_s)
+
+
+class CallerInput(BaseInputTransport):
+    """A telephone line: 20 ms frames in real time, with quiet noise, and a caller now and then."""
+
+    def __init__(self) -> None:
+        """Open the line."""
+        super().__init__(TransportParams(audio_in_enabled=True, audio_in_sample_rate=RATE))
+        self._line: asyncio.Task[None] | None = None
+        self._clip: PCM | None = None
+        self._place = 0
+        self._said: asyncio.Future[float] | None = None
+        self._noise = np.random.default_rng(0)
+        self.spoken: list[tuple[float, PCM]] = []
+        """When each clip began, on ``time.monotonic``, and the clip."""
+
+    async def start(self, frame: StartFrame) -> None:
+        """Ready at once: nobody has to connect."""
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self._line = self.create_task(self._run())
+
+    async def stop(self, frame: EndFrame) -> None:
+        """The caller hangs up."""
+        await self._hang_up()
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        """The line is cut."""
+        await self._hang_up()
+        await super().cancel(frame)
+
+    async def say(self, clip: PCM) -> float:
+        """Play a clip into the line; returns when its first sample went in."""
+        self._clip, self._place = clip, 0
+        self._said = asyncio.get_running_loop().create_future()
+        began_s = await self._said
+        self.spoken.append((began_s, clip))
+        return began_s
+
+    async def _hang_up(self) -> None:
+        if self._line is not None:
+            await self.cancel_task(self._line)
+            self._line = None
+
+    async def _run(self) -> None:
+        size = RATE * FRAME_MS // 1000
+        next_s = time.monotonic()
+        while True:
+            next_s += FRAME_MS / 1000
+            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+            heard = self._noise.standard_normal(size) * 32767 * 10 ** (LINE_NOISE_DB / 20)
+            if self._clip is not None:
+                if self._said is not None and not self._said.done():
+                    self._said.set_result(next_s - FRAME_MS / 1000)
+                piece = self._clip[self._place : self._place + size]
+                heard[: len(piece)] += piece
+                self._place += size
+                if self._place >= len(self._clip):
+                    self._clip = None
+            pcm = np.clip(heard, -32768, 32767).astype("<i2").tobytes()
+            await self.push_audio_frame(InputAudioRawFrame(pcm, RATE, 1))
+
+
+class ScriptedSTT(STTService):
+    """Knows what the caller says, and writes it down as fast as a streaming service would."""
+
+    def __init__(self) -> None:
+        """Make the service."""
+        super().__init__(
+            ttfs_p99_latency=FINAL_DELAY_S + 0.05,
+            settings=STTSettings(model="scripted", language=None),
+        )
+
+    def can_generate_metrics(self) -> bool:
+        """No: nothing here is worth measuring."""
+        return False
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:  # noqa: ARG002
+        """Listen, for the look of it."""
+        yield None
+
+    def heard(self, said: Utterance, began_s: float) -> None:
+        """The clip began at that instant: write partials as its words end, then the final."""
+        if said.words:
+            self.create_task(self._write(said, began_s))
+
+    async def _write(self, said: Utterance, began_s: float) -> None:
+        for count, (_, ends_s) in enumerate(said.words, start=1):
+            await asyncio.sleep(max(0.0, began_s + ends_s + PARTIAL_DELAY_S - time.monotonic()))
+            if count < len(said.words) or PARTIAL_DELAY_S < FINAL_DELAY_S:
+                text = " ".join(word for word, _ in said.words[:count])
+                await self.push_frame(InterimTranscriptionFrame(text, "caller", time_now_iso8601()))
+        await asyncio.sleep(max(0.0, began_s + said.ends_s + FINAL_DELAY_S - time.monotonic()))
+        await self.push_frame(
+            TranscriptionFrame(said.text, "caller", time_now_iso8601(), finalized=True)
+        )
+
+
+class PocketSTT(STTService):
+    """Recognises for real, with PocketSphinx and a grammar of everything this caller may say.
+
+    A grammar hears one of its phrases in anything, so it only listens while the VAD hears a voice:
+    good for a known script, useless for an open microphone.
+    """
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        """Make the service; phrases in lower case, without punctuation."""
+        super().__init__(
+            ttfs_p99_latency=0.4, settings=STTSettings(model="pocketsphinx", language=None)
+        )
+        try:
+            from pocketsphinx import Decoder
+        except ImportError as error:
+            raise ImportError(
+                '--stt pocketsphinx needs PocketSphinx: pip install "bargein[demo]"'
+            ) from error
+        self._decoder: Any = Decoder(samprate=RATE, logfn="/dev/null")
+        for word, sound in _SOUNDS.items():
+            self._decoder.add_word(word, sound, True)
+        choices = " | ".join(sorted(set(phrases)))
+        self._decoder.add_jsgf_string(
+            "caller", f"#JSGF V1.0; grammar caller; public <it> = {choices};"
+        )
+        self._decoder.activate_search("caller")
+        self._before: deque[bytes] = deque(maxlen=30)  # 600 ms, for what the VAD confirmed late
+        self._listening = False
+        self._partial = ""
+        self._frames = 0
+
+    def can_generate_metrics(self) -> bool:
+        """No: nothing here is worth measuring."""
+        return False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Begin and end with the caller's voice."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, VADUserStartedSpeakingFrame) and not self._listening:
+            self._listening, self._partial, self._frames = True, "", 0
+            self._decoder.start_utt()
+            self._decoder.process_raw(b"".join(self._before), False, False)
+        elif isinstance(frame, VADUserStoppedSpeakingFrame) and self._listening:
+            self._listening = False
+            self._decoder.end_utt()
+            if text := self._text():
+                await self.push_frame(
+                    TranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
+                )
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Hear 20 ms; write a partial every 100 ms, if it has changed."""
+        self._before.append(audio)
+        if self._listening:
+            self._decoder.process_raw(audio, False, False)
+            self._frames += 1
+            if self._frames % 5 == 0 and (text := self._text()) and text != self._partial:
+                self._partial = text
+                yield InterimTranscriptionFrame(text, "caller", time_now_iso8601())
+        yield None
+
+    def _text(self) -> str:
+        guess = self._decoder.hyp()
+        return guess.hypstr.strip() if guess is not None else ""
+
+
+_SOUNDS = {"uh-huh": "AH HH AH", "mm-hm": "M HH M"}
+"""How to pronounce what PocketSphinx's dictionary does not have."""
