@@ -62,7 +62,7 @@ PRESETS: dict[str, Preset] = {
     "balanced": Preset(
         # 95 % of English backchannels are over after 750 ms, and a partial that names one comes
         # about 250 ms behind it.
-        pause_after_ms=900,
+        pause_after_ms=1_000,
         # A pause can be taken back: the end of the agent's word is moment enough.
         words_pause_ms=0,
         # Silence longer than this is heard as "it is broken".

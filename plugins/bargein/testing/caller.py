@@ -192,7 +192,8 @@ class PocketSTT(STTService):
             ) from error
         self._decoder: Any = Decoder(samprate=RATE, logfn="/dev/null")
         for word, sound in _SOUNDS.items():
-            self._decoder.add_word(word, sound, True)
+            if self._decoder.lookup_word(word) is None:
+                self._decoder.add_word(word, sound, True)
         choices = " | ".join(sorted(set(phrases)))
         self._decoder.add_jsgf_string(
             "caller", f"#JSGF V1.0; grammar caller; public <it> = {choices};"
@@ -233,10 +234,17 @@ class PocketSTT(STTService):
                 yield InterimTranscriptionFrame(text, "caller", time_now_iso8601())
         yield None
 
+    def recognised(self, pcm: PCM) -> str:
+        """What a whole clip says."""
+        self._decoder.start_utt()
+        self._decoder.process_raw(pcm.astype("<i2").tobytes(), False, True)
+        self._decoder.end_utt()
+        return self._text()
+
     def _text(self) -> str:
         guess = self._decoder.hyp()
         return guess.hypstr.strip() if guess is not None else ""
 
 
-_SOUNDS = {"uh-huh": "AH HH AH", "mm-hm": "M HH M"}
+_SOUNDS = {"mm-hm": "M HH M"}
 """How to pronounce what PocketSphinx's dictionary does not have."""

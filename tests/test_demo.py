@@ -1,0 +1,128 @@
+"""What a newcomer gets from the first command."""
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("espeakng_loader")
+
+ROOT = Path(__file__).parents[1]
+
+
+def demo(*options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "bargein.cli", "demo", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT / "plugins"), "PATH": "", "COLUMNS": "160"},
+        timeout=150,
+    )
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def ours(out: Path) -> dict[str, Any]:
+    run = demo("--json", "--only", "ours", "--out", str(out))
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    report: dict[str, Any] = json.loads(run.stdout)
+    assert json.loads((out / "demo.json").read_text("utf-8")) == report
+    assert list(report["calls"]) == ["ours"]
+    call: dict[str, Any] = report["calls"]["ours"]
+    return call
+
+
+def test_noises_stop_nobody(ours: dict[str, Any]) -> None:
+    noises = [o for o in ours["overlaps"] if o["says"] in ("uh-huh", "a cough", "right, okay")]
+    assert [(o["over_agent"], o["cut"], o["lost_s"]) for o in noises] == [(True, False, 0.0)] * 3
+
+
+def test_no_run_is_wasted_and_no_noise_is_in_the_context(ours: dict[str, Any]) -> None:
+    assert ours["extra_llm_runs"] == 0
+    assert ours["backchannels_in_context"] == 0
+
+
+def test_the_early_yes_is_answered(ours: dict[str, Any]) -> None:
+    assert not ours["answer_lost"]
+
+
+def test_the_interruption_stops_the_agent_and_the_context_says_what_was_heard(
+    ours: dict[str, Any],
+) -> None:
+    (stop,) = [o for o in ours["overlaps"] if o["says"].startswith("no wait")]
+    assert stop["cut"]
+    for answer in ours["answers"]:
+        # The word in the air counts for one of them and not for the other.
+        assert abs(answer["context_words"] - answer["heard_words"]) <= 1, answer
+
+
+def test_the_recording_has_both_voices(ours: dict[str, Any], out: Path) -> None:  # noqa: ARG001
+    with wave.open(str(out / "ours.wav")) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
+        track = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    agent, caller = (np.abs(track[:, side].astype(int)).max() for side in (0, 1))
+    assert agent > 1000
+    assert caller > 1000
+
+
+def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    run = demo("--out", str(taken))
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == [f"bargein demo: cannot write to --out {taken}: File exists"]
+
+
+def test_a_missing_extra_is_one_sentence() -> None:
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", MISSING, str(ROOT / "plugins")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("bargein demo: ")
+    assert line.endswith('pip install "bargein[demo]"')
+
+
+MISSING = """
+import sys; sys.path.insert(0, sys.argv[1])
+from bargein.cli import main
+sys.exit(main(["demo"]))
+"""
+
+
+def test_help_needs_nothing_but_python() -> None:
+    script = MISSING.replace('["demo"]', '["--help"]')
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, str(ROOT / "plugins")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "demo" in run.stdout
+    assert "bench" in run.stdout
+
+
+async def test_a_real_recogniser_hears_the_script() -> None:
+    """PocketSphinx, on the demo's own clips, without a pipeline around it."""
+    pytest.importorskip("pocketsphinx")
+    from bargein.cli.demo.talk import NO_WAIT, PHRASES, YES, clips
+    from bargein.testing.caller import PocketSTT
+
+    made = clips()
+    for name in (YES, NO_WAIT):
+        ear = PocketSTT(PHRASES)
+        assert ear.recognised(made[name].pcm) == name.lower()
