@@ -180,7 +180,8 @@ def test_every_hold_ends_and_no_silence_is_unexplained(
                     assert not ducked
                     ducked = True
                 case PausePlayout():
-                    assert ducked and not paused
+                    assert ducked
+                    assert not paused
                     paused = True
                 case ResumePlayout():
                     assert ducked or paused
@@ -190,7 +191,8 @@ def test_every_hold_ends_and_no_silence_is_unexplained(
                 case _:
                     pass
         assert (state.ducked, state.paused_at_ms is not None) == (ducked, paused)
-    assert not ducked and not paused
+    assert not ducked
+    assert not paused
 
 
 @given(CALLS, RULES)
@@ -204,7 +206,8 @@ def test_no_state_is_left_without_an_end_in_sight(
         assert state.due_at_ms is not None
         assert state.due_at_ms <= state.at_ms + longest_ms
     state, _ = step(rules, state, TimePassed(at_ms=state.at_ms + longest_ms + 1))
-    assert not state.ducked and state.paused_at_ms is None
+    assert not state.ducked
+    assert state.paused_at_ms is None
     assert state.floor is not Floor.CONTESTED
 
 

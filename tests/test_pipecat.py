@@ -68,7 +68,8 @@ async def test_a_backchannel_costs_nothing() -> None:
 async def test_an_interruption_leaves_what_was_heard_in_the_context() -> None:
     rig = await Rig().run(interrupts)
     (heard,) = rig.said("assistant")
-    assert SAYS.startswith(heard) and heard != SAYS
+    assert SAYS.startswith(heard)
+    assert heard != SAYS
     assert rig.said("user") == ["no wait I meant Thursday"]
     (run,) = [messages for _, messages in rig.llm.runs]
     assert [message["content"] for message in run][1:] == [heard, "no wait I meant Thursday"]
@@ -143,7 +144,7 @@ async def test_events_tell_what_happens_and_a_failing_handler_is_reported_once()
     told: list[str] = []
     for name in ("on_duck", "on_hold", "on_resume", "on_yield", "on_backchannel"):
 
-        async def hear(_: Bargein, decision: object, name: str = name) -> None:
+        async def hear(_: Bargein, __: object, name: str = name) -> None:
             told.append(name)
 
         manners.add_event_handler(name, hear)
@@ -157,7 +158,8 @@ async def test_events_tell_what_happens_and_a_failing_handler_is_reported_once()
     assert rig.said("assistant") == [SAYS]
     errors = [line for line in rig.log if "ERROR" in line]
     assert len(errors) == 1
-    assert "RuntimeError" in errors[0] and "uh-huh" not in errors[0]
+    assert "RuntimeError" in errors[0]
+    assert "uh-huh" not in errors[0]
 
 
 class Broken:
@@ -219,7 +221,7 @@ async def test_a_yield_event_says_what_was_heard() -> None:
 
 
 def test_a_pipeline_that_cannot_work_is_refused() -> None:
-    with pytest.raises(BargeinError, match="exactly one LLMUserAggregator .* found 0"):
+    with pytest.raises(BargeinError, match=r"exactly one LLMUserAggregator .* found 0"):
         Bargein().wrap([PacedOutput()])
     with pytest.raises(BargeinError, match="no event 'on_sneeze'; there are on_duck"):
         Bargein().add_event_handler("on_sneeze", lambda *_: None)

@@ -104,7 +104,7 @@ def test_a_failing_rule_is_reported_once_and_left_out() -> None:
 class Nonsense:
     """A rule that answers with something that is no verdict."""
 
-    def __call__(self, overlap: Overlap, /) -> Verdict | None:
+    def __call__(self, _: Overlap, /) -> Verdict | None:
         return "yes"  # type: ignore[return-value]
 
 

@@ -60,7 +60,8 @@ async def test_the_onset_is_heard_before_the_host_confirms_it(rate: int) -> None
             heard_at = at
         if confirmed_at is None and state is VADState.SPEAKING:
             confirmed_at = at
-    assert heard_at is not None and confirmed_at is not None
+    assert heard_at is not None
+    assert confirmed_at is not None
     assert heard_at < confirmed_at
 
 

@@ -125,6 +125,8 @@ def _asks_in_writing(sentence: str) -> bool:
 
 
 def _asks(classes: Sequence[str]) -> bool:
+    if not classes:
+        return False
     if "inversion" in classes or classes[-1] in ("tag", "closing"):
         return True
     for name in classes:

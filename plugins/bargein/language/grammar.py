@@ -275,7 +275,7 @@ class Grammar:
         elements = _ELEMENT.findall(phrase)
         if not elements or _ELEMENT.sub("", phrase).strip():
             raise PhraseError(
-                f"{entry!r} cannot be read: write words, <slots>, and ? * + after them, ! at the end"
+                f"{entry!r} cannot be read: write words, <slots>, ? * + behind them, ! at the end"
             )
         froms = [self._root]
         for slot, literal, times in elements:

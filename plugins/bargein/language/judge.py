@@ -129,16 +129,22 @@ class Judge:
             agent_finished,
         )
         settled = is_final or (elapsed_ms is not None and elapsed_ms >= language.settle_ms)
-        units = grammar.units(grammar.symbols(tokens), is_final)
+        symbols = grammar.symbols(tokens)
+        units = grammar.units(symbols, is_final)
         hold, shift, is_pending = self._weigh(units, tokens, agent, settled)
         if shift is not None:
             if shift in _PLAIN and agent.is_asking:
                 return _ANSWER
             return _TAKEN[shift]
-        if hold is not IGNORED and agent.is_asking:
-            if is_pending or is_final or hold != "filler":
-                return _ANSWER
-        if is_pending or hold is None:
+        told = is_pending or is_final or hold != "filler"
+        if hold is not IGNORED and agent.is_asking and told:
+            return _ANSWER
+        if is_pending:
+            # More may come. If none did, would these words be a listener's?
+            hold, shift, _ = self._weigh(grammar.units(symbols, True), tokens, agent, True)
+            if shift is not None:
+                return _UNDECIDED
+        if hold is None:
             return _UNDECIDED
         if agent_finished and hold in _TURNS:
             return _TURNS[hold]

@@ -19,7 +19,7 @@ from .tokens import Writing, fold_table
 Tables: TypeAlias = Mapping[str, Any]
 
 ALWAYS, IGNORED = "always", "ignored"
-HOLDS = ("go_on", "assessment", "assent", "acknowledgement", "continuer", "filler")
+HOLDS = ("go_on", "assent", "assessment", "acknowledgement", "continuer", "filler")
 SHIFTS = (
     "emergency", "stop", "cancellation", "correction", "redirect", "hold", "resume",
     "clarification", "question", "answer", "opening", "statement", "refusal",
@@ -94,11 +94,14 @@ def load_language(tag: str, extra: Path | Tables | None = None) -> Language:
     name = re.split(r"[-_]", tag.strip().lower())[0]
     if extra is None:
         return _ours(name)
-    path = None if isinstance(extra, Mapping) else Path(extra)
-    tables = extra if path is None else _parse(_read(path), str(path))
+    tables: Tables
+    if isinstance(extra, Mapping):
+        tables, where = extra, "the tables given"
+    else:
+        tables, where = _parse(_read(Path(extra)), str(extra)), str(extra)
     if name in available_languages():
         tables = _merged(_ours(name).tables, tables)
-    return _language(name, tables, "the tables given" if path is None else str(path))
+    return _language(name, tables, where)
 
 
 @lru_cache(maxsize=64)

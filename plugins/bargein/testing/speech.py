@@ -168,7 +168,8 @@ def levelled(pcm: PCM, peak_db: float) -> PCM:
     peak = int(np.abs(pcm.astype(np.int32)).max(initial=0))
     if not peak:
         return pcm
-    return np.rint(pcm * (32767 * 10 ** (peak_db / 20) / peak)).astype(np.int16)
+    louder: PCM = np.rint(pcm * (32767 * 10 ** (peak_db / 20) / peak)).astype(np.int16)
+    return louder
 
 
 def cough(rate: int, *, seed: int = 7) -> PCM:

@@ -1,0 +1,186 @@
+"""Every language file carries its own tests; and whatever is said, there is a judgement."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bargein import (
+    Judge,
+    Judgement,
+    Kind,
+    LanguageError,
+    Reason,
+    Ruling,
+    available_languages,
+    judge,
+    load_language,
+)
+
+MID_SPEECH = "and so we will "
+
+
+def examples(table: str) -> list[Any]:
+    """(language, agent said, agent unsaid, the caller says), for every example of a kind."""
+    found = []
+    for tag in available_languages():
+        for example in load_language(tag).tables["examples"].get(table, ()):
+            entry = {"says": example} if isinstance(example, str) else example
+            agent, unsaid, says = (entry.get(key, "") for key in ("agent", "unsaid", "says"))
+            agent = agent or load_language(tag).tables["examples"].get("agent", MID_SPEECH)
+            found.append(
+                pytest.param(tag, agent, unsaid, says, id=f"{tag}: {agent[-20:]} | {says}")
+            )
+    return found
+
+
+def kinds() -> list[Any]:
+    return [
+        pytest.param(tag, Kind(kind), says, id=f"{tag}: {says}")
+        for tag in available_languages()
+        for kind, phrases in load_language(tag).tables["examples"].get("kinds", {}).items()
+        for says in phrases
+    ]
+
+
+def read(tag: str, agent: str, unsaid: str, words: str | list[str], *, final: bool) -> Judgement:
+    return judge(words, agent_said=agent, agent_unsaid=unsaid, is_final=final, language=tag)
+
+
+@pytest.mark.parametrize(("tag", "agent", "unsaid", "says"), examples("hold"))
+def test_what_holds_never_takes_the_floor_while_it_grows(
+    tag: str, agent: str, unsaid: str, says: str
+) -> None:
+    words = says.split()
+    growing = [read(tag, agent, unsaid, words[:n], final=False) for n in range(1, len(words))]
+    assert Ruling.SHIFT not in {judgement.ruling for judgement in growing}
+    assert read(tag, agent, unsaid, says, final=True).ruling is Ruling.HOLD
+
+
+@pytest.mark.parametrize(("tag", "agent", "unsaid", "says"), examples("shift"))
+def test_what_shifts_takes_the_floor_by_its_end(
+    tag: str, agent: str, unsaid: str, says: str
+) -> None:
+    assert read(tag, agent, unsaid, says, final=True).ruling is Ruling.SHIFT
+
+
+@pytest.mark.parametrize(("tag", "agent", "unsaid", "says"), examples("answer"))
+def test_an_answer_is_an_answer(tag: str, agent: str, unsaid: str, says: str) -> None:
+    judgement = read(tag, agent, unsaid, says, final=True)
+    assert (judgement.ruling, judgement.kind) == (Ruling.SHIFT, Kind.ANSWER)
+
+
+@pytest.mark.parametrize(("tag", "kind", "says"), kinds())
+def test_the_kind_is_told(tag: str, kind: Kind, says: str) -> None:
+    assert judge(says, agent_said=MID_SPEECH, is_final=True, language=tag).kind is kind
+
+
+@pytest.mark.parametrize("tag", available_languages())
+@pytest.mark.parametrize("table", ["hold", "shift", "answer"])
+def test_a_language_has_examples_of_everything(tag: str, table: str) -> None:
+    assert load_language(tag).tables["examples"][table] != []
+
+
+def test_the_same_word_is_judged_by_what_the_agent_was_saying() -> None:
+    assert judge("okay", agent_said="Shall I book it?").kind is Kind.ANSWER
+    assert judge("okay", agent_said="The clinic is on the second floor").kind is Kind.BACKCHANNEL
+
+
+def test_a_word_that_may_become_its_opposite_waits_until_it_is_final() -> None:
+    assert judge("no", agent_said=MID_SPEECH).ruling is Ruling.WAIT
+    assert judge("no", agent_said=MID_SPEECH, is_final=True).ruling is Ruling.SHIFT
+    assert judge("no no go ahead", agent_said=MID_SPEECH).ruling is Ruling.HOLD
+
+
+@pytest.mark.parametrize("word", ["stop", "Tuesday"])
+def test_one_clear_word_need_not_wait(word: str) -> None:
+    assert judge(word, agent_said=MID_SPEECH).ruling is Ruling.SHIFT
+
+
+def test_words_come_as_a_string_or_as_a_list() -> None:
+    assert judge("yeah but no") == judge(["yeah", "but", "no"])
+
+
+def test_lists_of_one_call_come_on_top() -> None:
+    plain = Judge("en")
+    own = Judge("en", ignore=["stop"], always_interrupt=["uh-huh"])
+    assert plain("stop").ruling is Ruling.SHIFT
+    assert own("stop", is_final=True).reason is Reason.IGNORED
+    assert own("uh-huh").reason is Reason.ALWAYS_INTERRUPTS
+
+
+def test_a_region_is_the_language() -> None:
+    assert load_language("en-US") == load_language("en")
+
+
+def test_an_unknown_language_names_those_there_are() -> None:
+    with pytest.raises(LanguageError, match=r"'xx'.*en"):
+        load_language("xx")
+
+
+def test_a_file_of_ones_own_is_merged_with_ours(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[hold]\ncontinuer = ["grand so"]\n', "utf-8")
+    mine = Judge(load_language("en", extra=path))
+    assert mine("grand so", is_final=True).reason is Reason.CONTINUER
+    assert mine("uh-huh", is_final=True).reason is Reason.CONTINUER
+    assert Judge(load_language("en", extra={"hold": {"continuer": ["grand so"]}}))("grand so").kind
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[hold\n", "mine.toml"),
+        ("[hodl]\ncontinuer = []\n", "hodl"),
+        ("[hold]\ncontinuer = 3\n", "continuer"),
+        ('[hold]\ncontinuer = ["<nolist>"]\n', "nolist"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(LanguageError, match=says):
+        Judge(load_language("en", extra=path))("yes")
+
+
+@pytest.mark.parametrize("words", [3, None, b"yes", [1, 2], {"yes": 1}])
+def test_words_that_are_no_words_are_refused(words: Any) -> None:
+    with pytest.raises(TypeError, match="must be a string"):
+        judge(words)
+
+
+ODD = [
+    "",
+    " ",
+    "\x00",
+    "\x00yes",
+    "نعم",
+    "🙂",
+    "🙂 yes 🙂",
+    "\u200f",
+    "a" * 10_000,
+    "yes " * 10_000,
+]
+
+
+@pytest.mark.parametrize("words", ODD, ids=range(len(ODD)))
+def test_odd_words_have_a_judgement(words: str) -> None:
+    assert isinstance(judge(words), Judgement)
+    assert judge(words, is_final=True).ruling is not Ruling.WAIT
+
+
+def test_a_megabyte_is_looked_at_only_at_its_ends() -> None:
+    middle = "stop " * 200_000
+    assert judge(f"uh-huh {middle} uh-huh", is_final=True) == judge(
+        f"uh-huh {middle * 2} uh-huh", is_final=True
+    )
+
+
+@given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=40), st.booleans())
+def test_there_is_always_a_judgement(words: str, said: str, unsaid: str, final: bool) -> None:
+    judgement = judge(words, agent_said=said, agent_unsaid=unsaid, is_final=final)
+    assert isinstance(judgement, Judgement)
+    if final:
+        assert judgement.ruling is not Ruling.WAIT
