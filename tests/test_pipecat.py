@@ -189,6 +189,28 @@ async def test_what_is_queued_is_played_out_at_the_end_of_the_call() -> None:
     assert sum(len(chunk.pcm) // 2 for chunk in rig.output.written) >= rig.tts.samples
 
 
+async def test_a_call_that_ends_in_the_middle_of_a_hold_plays_out() -> None:
+    async def holds(rig: Rig) -> None:
+        await rig.agent()
+        await rig.voice(True)
+        await rig.until(lambda: any(line.startswith("PausePlayout") for line in rig.decided))
+
+    rig = await Rig().run(holds)
+    assert rig.said("assistant") == [SAYS]
+    assert sum(len(chunk.pcm) // 2 for chunk in rig.output.written) >= rig.tts.samples
+
+
+async def test_words_that_wait_when_the_call_ends_are_not_lost() -> None:
+    async def hangs_up(rig: Rig) -> None:
+        await rig.agent(must_hear=True)
+        await rig.voice(True)
+        await rig.hears("what did you say")
+        await rig.until(lambda: any(line.startswith("DeferTurn") for line in rig.decided))
+
+    rig = await Rig().run(hangs_up)
+    assert rig.said("user") == ["what did you say"]
+
+
 async def test_an_emergency_stop_ends_even_a_critical_message() -> None:
     async def stops(rig: Rig) -> None:
         await rig.agent(must_hear=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import (
+    EndFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
@@ -89,7 +90,7 @@ class BackchannelFilter(FrameProcessor):
         self._warned = False
         call.decided.append(self._obey)
         call.cut_done.append(self._flush_soon)
-        call.failed.append(self._release_all)
+        call.failed.append(self._give_up)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Tell the floor what the caller does, and hold back what it has not decided."""
@@ -105,6 +106,11 @@ class BackchannelFilter(FrameProcessor):
         elif isinstance(frame, TranscriptionFrame):
             if frame.text.strip() and await self._heard_final(frame):
                 return
+        elif isinstance(frame, EndFrame):
+            # What still waits was said by somebody: it goes into the record of the call.
+            self._release_all()
+            call.cut_heard()
+            await self._flush()
         elif isinstance(frame, UserMuteStartedFrame | UserMuteStoppedFrame):
             call.mute(isinstance(frame, UserMuteStartedFrame))
         elif isinstance(frame, ServiceMetadataFrame) and direction is FrameDirection.DOWNSTREAM:
@@ -224,6 +230,11 @@ class BackchannelFilter(FrameProcessor):
             self._release(kept.frames)
         self._deferred.clear()
         self._release(self._taken().frames)
+
+    def _give_up(self) -> None:
+        """The floor has failed: from here on the host hears everything at once."""
+        self._release_all()
+        self._flush_soon()
 
     def _release(self, frames: list[TranscriptionFrame]) -> None:
         for frame in frames:

@@ -70,6 +70,7 @@ class InterruptionGate(FrameProcessor):
         self._voices: dict[str | None, Playback[Frame]] = {}
         self._cutting: set[str | None] = set()
         self._withheld: InterruptionFrame | None = None
+        self._ending = 0  # destinations that have still to play out before the call ends
         self._timing: dict[str, _Timing] = {}
         self._last_pts = 0
         self._last_stream = ""
@@ -102,6 +103,8 @@ class InterruptionGate(FrameProcessor):
             await self.push_frame(frame)
         elif isinstance(frame, (SystemFrame, *_STRAIGHT_THROUGH)):
             await self.push_frame(frame)
+        elif isinstance(frame, EndFrame):
+            await self._end(frame)
         else:
             await self._queued(frame)
 
@@ -138,13 +141,24 @@ class InterruptionGate(FrameProcessor):
             voice.put_mark(frame, protected=protected, ends=stream)
         elif frame.pts and self._timed(frame, stream, voice):
             self._announced(frame)
-        elif voice.idle and not isinstance(frame, EndFrame):
+        elif voice.idle:
             self._announced(frame)
             await self.push_frame(frame)
             return
         else:
             self._announced(frame)
-            voice.put_mark(frame, protected=protected or isinstance(frame, EndFrame))
+            voice.put_mark(frame, protected=protected)
+        self._awake.set()
+
+    async def _end(self, frame: EndFrame) -> None:
+        """The call ends when everything that is queued has been let out, to every destination."""
+        self._ending = len(self._voices)
+        if not self._ending:
+            await self.push_frame(frame)
+        self._paused = False
+        for voice in self._voices.values():
+            voice.resume()  # nobody is left who could end the hold
+            voice.put_mark(frame, protected=True)
         self._awake.set()
 
     def _announced(self, frame: Frame) -> None:
@@ -226,7 +240,7 @@ class InterruptionGate(FrameProcessor):
     # --- what the floor wants ---
 
     def _obey(self, decision: Decision) -> None:
-        if not self._bargein_call.in_charge:
+        if not self._bargein_call.in_charge or self._ending:
             return
         match decision:
             case DuckPlayout():
@@ -280,6 +294,10 @@ class InterruptionGate(FrameProcessor):
         match out:
             case AudioOut():
                 await self.push_frame(_audio_like(out))
+            case MarkOut(mark=EndFrame()):
+                self._ending -= 1
+                if not self._ending:
+                    await self.push_frame(out.mark)
             case MarkOut():
                 await self.push_frame(out.mark)
             case WordOut():
