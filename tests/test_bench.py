@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from importlib.util import find_spec
 from random import Random
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_pipecat_is_the_default_and_measures_the_core_too() -> None:
     assert (args.host, args.json, args.quick) == ("pipecat", False, False)
     abouts = [about for about, _ in bench.measures("pipecat", quick=True)]
     assert abouts[0] == next(about for about, _ in bench.measures("core", quick=True))
-    assert len(abouts) == len(set(abouts)) == 6
+    assert len(abouts) == len(set(abouts)) == 7 - (find_spec("espeakng_loader") is None)
 
 
 def test_an_unknown_host_is_a_usage_error() -> None:
@@ -199,3 +200,24 @@ def test_what_the_transport_lost_is_counted_once() -> None:
     assert astray(went.tobytes(), np.concatenate([silence, went]).tobytes()) == 0
     assert astray(went.tobytes(), lost.tobytes()) == 960
     assert astray(went.tobytes(), np.concatenate([went, went[:100]]).tobytes()) == 100
+
+
+@pytest.mark.parametrize("to", [0.25, 0.0])
+def test_the_voice_is_quieter_from_the_sample_on_where_it_is(to: float) -> None:
+    pytest.importorskip("espeakng_loader")
+    from bargein.cli.bench.onset import quieter
+    from bargein.testing.pipecat_parts import PacedOutput, Written, metronome
+
+    output = PacedOutput()
+    pcm = metronome("word word word word", output.rate)[0].astype(float)
+    at = round(0.5 * output.rate)
+    pcm[at:] *= to
+    for start in range(0, len(pcm), 960):  # written a chunk of 40 ms ahead of the ear
+        chunk = pcm[start : start + 960].astype(np.int16).tobytes()
+        heard_s = 10 + start / output.rate
+        output.written.append(Written(at_s=heard_s - 0.04, plays_at_s=heard_s, pcm=chunk))
+    found = quieter(output, 10.1)
+    assert found is not None
+    assert found.heard_s == pytest.approx(10.5, abs=0.006)  # a period of the tone
+    assert found.written_s == pytest.approx(found.heard_s - 0.04)
+    assert quieter(output, 11.5) is None

@@ -194,7 +194,8 @@ class PocketSTT(STTService):
         for word, sound in _SOUNDS.items():
             if self._decoder.lookup_word(word) is None:
                 self._decoder.add_word(word, sound, True)
-        choices = " | ".join(sorted(set(phrases)))
+        self._phrases = frozenset(phrases)
+        choices = " | ".join(sorted(self._phrases))
         self._decoder.add_jsgf_string(
             "caller", f"#JSGF V1.0; grammar caller; public <it> = {choices};"
         )
@@ -218,7 +219,8 @@ class PocketSTT(STTService):
         elif isinstance(frame, VADUserStoppedSpeakingFrame) and self._listening:
             self._listening = False
             self._decoder.end_utt()
-            if text := self._text():
+            # A path that does not reach the end of any phrase is no result, only a hope.
+            if (text := self._text()) in self._phrases:
                 await self.push_frame(
                     TranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
                 )

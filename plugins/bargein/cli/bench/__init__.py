@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 from .report import as_json, table
 from .row import Row
@@ -61,6 +62,14 @@ def measures(host: str, *, quick: bool) -> Iterator[tuple[str, Callable[[], list
 
     yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
     yield "samples", lambda: asyncio.run(samples.rows(quick=quick))
+    if find_spec("espeakng_loader") is not None:  # of the demo extra: without it, no caller speaks
+        yield "onsets", lambda: asyncio.run(_onsets(quick))
     yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
     yield "memory", lambda: memory.rows(quick=quick)
+
+
+async def _onsets(quick: bool) -> list[Row]:
+    from . import onset
+
+    return await onset.rows(quick=quick)

@@ -15,7 +15,7 @@ from loguru import logger
 
 from .measure import Heard, measured
 from .show import Progress, table, verdict
-from .talk import PHRASES, WAYS, Took, Way, offline_call, talked
+from .talk import PHRASES, WAYS, Took, Way, clips, offline_call, talked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +77,8 @@ async def _calls(ways: list[Way], stt: str, *, quiet: bool) -> dict[Way, Took]:
                 from bargein.testing.caller import PocketSTT
 
                 ear = PocketSTT(PHRASES)
+                for clip in clips().values():
+                    ear.recognised(clip.pcm)  # fresh, it does not know the line's level yet
             calls[way] = offline_call().build(way, stt=ear)
         took = await asyncio.gather(
             *(talked(call, partial(progress.says, way)) for way, call in calls.items())

@@ -76,7 +76,7 @@ class Took:
 def clips() -> dict[str, Utterance]:
     """Every sound the caller makes."""
     made = [
-        utterance(UH_HUH, "uh-huh", spoken="[['Vh@h,V]]"),
+        utterance(UH_HUH, "uh-huh", spoken="[[,V h'V]]"),
         utterance(COUGH, sound=cough(16000)),
         utterance(RIGHT, "right okay"),
         *(utterance(text, text) for text in (EARLIER, YES, YES_PLEASE, NO_WAIT)),
