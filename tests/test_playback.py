@@ -229,7 +229,7 @@ def test_a_mark_never_overtakes_a_word_before_it() -> None:
     assert order == ["last", "end"]
 
 
-@pytest.mark.parametrize("numbers", [{"chunk_ms": 0}, {"chunk_ms": 80}, {"duck_db": 3}])
+@pytest.mark.parametrize("numbers", [{"chunk_ms": 0}, {"chunk_ms": 800}, {"duck_db": 3}])
 def test_impossible_numbers_are_named(numbers: dict[str, float]) -> None:
     (name, value), *_ = numbers.items()
     with pytest.raises(ValueError, match=f"{name}.*{value}"):

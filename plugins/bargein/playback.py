@@ -122,8 +122,8 @@ class Playback(Generic[T]):
     def __init__(
         self,
         *,
-        lookahead_ms: float = 60,
-        chunk_ms: float = 30,
+        lookahead_ms: float = 80,
+        chunk_ms: float = 20,
         duck_db: float = -12,
         ramp_ms: float = 40,
         fade_ms: float = 6,
@@ -135,8 +135,8 @@ class Playback(Generic[T]):
         """Set up a silent, empty voice.
 
         Args:
-            lookahead_ms: how far ahead of the play clock audio is let out. Below 60 a busy loop
-                is heard as gaps; above 100 a hold is.
+            lookahead_ms: audio is let out at most this far ahead of the play clock, and at least
+                this far less a piece. Below 60 a busy loop is heard as gaps; above 100 a hold is.
             chunk_ms: audio is let out in pieces of at most this length.
             duck_db: how much quieter a ducked voice is; -12 dB is a quarter of the amplitude,
                 clearly under the caller's own voice and still to be followed.
