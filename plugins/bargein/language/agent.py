@@ -17,10 +17,11 @@ LOOK_AHEAD_CHARS = 120
 
 _ENDS = frozenset(".?!;…。？！؟।\n")
 _QUESTION_MARKS = frozenset("?？؟")
-_SENTENCE = re.compile(
-    r"[^.?!;…。？！؟।\n]*[^\s.?!;…。？！؟।\n][^.?!;…。？！؟।\n]*[.?!;…。？！؟।\n]*"
-)
+_SENTENCE = re.compile(r"[^.?!;…。？！؟।\n]+[.?!;…。？！؟।\n]*")
+_NO_WORDS = " \t\r\"'”’»)"
 _SHORT_SENTENCE_WORDS = 3
+_BEGINNING_WORDS, _ENDING_WORDS = 8, 16
+"""How much of a long sentence is read. What makes it a question stands at one of its ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class AgentSide:
         if is_question:
             return True
         for place in range(len(sentences) - 1, 0, -1):
-            room -= len(sentences[place].split())
+            room -= len(self._habits.sentences.tokens(sentences[place]))
             if room < 0:
                 return False
             if _asks_in_writing(sentences[place - 1]):
@@ -93,7 +94,7 @@ class AgentSide:
 
     @cached_property
     def _sentences(self) -> list[str]:
-        return _SENTENCE.findall(self._said)
+        return [part for part in _SENTENCE.findall(self._said) if part.strip(_NO_WORDS)]
 
     @cached_property
     def _last_classes(self) -> list[str]:
@@ -106,17 +107,23 @@ class AgentSide:
 
     def _classes(self, sentence: str) -> list[str]:
         grammar = self._habits.sentences
-        units = grammar.units(grammar.symbols(grammar.tokens(sentence)), is_final=True)
+        words = grammar.tokens(sentence)
+        if len(words) > _BEGINNING_WORDS + _ENDING_WORDS:
+            words = words[:_BEGINNING_WORDS] + words[-_ENDING_WORDS:]
+        units = grammar.units(grammar.symbols(words), is_final=True)
         return [name for name, *_ in units]
 
     def _will_ask(self, heard: str) -> bool:
         """Whether a sentence that is still being spoken is a question, and nearly out."""
+        if "¿" in heard:
+            return True
         rest = _SENTENCE.match(self._unsaid)
         if rest is None or rest[0][-1] not in _ENDS:
             return "inversion" in self._last_classes
         if not _asks_in_writing(rest[0]):
             return False
-        spoken, missing = len(heard.split()), len(rest[0].split())
+        words = self._habits.sentences.tokens
+        spoken, missing = len(words(heard)), len(words(rest[0]))
         return spoken >= 2 * missing or (missing <= self._habits.unheard_words and spoken > 1)
 
 

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .tokens import Writing, undrawn
+from .tokens import SPACED_RUN, Writing, undrawn
 
 UNKNOWN = ""
 """Stands for every word that no phrase and no word list mentions."""
+BEGUN = "…"
+"""Stands for the beginning of a word that is not all there yet, where nothing separates words."""
 WORD = "word"
 """The class of a word that begins no phrase."""
 PREFIX = "prefix"
@@ -28,6 +30,10 @@ _ELEMENT = re.compile(r"(?:<([^<>]+)>|([^\s?*+<>]+))([?*+]?)")
 
 class PhraseError(ValueError):
     """A phrase that cannot be read."""
+
+    def __init__(self, phrase: str, problem: str) -> None:
+        super().__init__(f"{phrase!r} {problem}")
+        self.phrase = phrase
 
 
 @dataclass(slots=True, eq=False)
@@ -128,10 +134,13 @@ class Grammar:
             return words
         return [piece for word in words for piece in self._segments(word)]
 
-    def symbols(self, tokens: Iterable[str]) -> list[str]:
+    def symbols(self, tokens: Sequence[str]) -> list[str]:
         """Each word as the grammar knows it, `UNKNOWN` where it does not."""
         known = self._symbol_of
-        return [known[token] if token in known else self._learn(token) for token in tokens]
+        symbols = [known[token] if token in known else self._learn(token) for token in tokens]
+        if self._beginnings and tokens and tokens[-1] in self._beginnings:
+            symbols[-1] = symbols[-1] or BEGUN
+        return symbols
 
     def units(self, symbols: Sequence[str], is_final: bool) -> list[Unit]:
         """The words as phrases: the longest at every place, unless that strands the words after it.
@@ -156,6 +165,8 @@ class Grammar:
                     may_grow = True
                     if end < count or name is WORD:
                         name, end = PREFIX, count
+            if reached == at == count - 1 and symbols[at] == BEGUN and not is_final:
+                name, may_grow = PREFIX, True
             if name in stranded:
                 if before > 1:
                     return self._least_stranded(symbols, is_final)
@@ -185,6 +196,8 @@ class Grammar:
                     units[-1] = (units[-1][0], at, count, True)
                 else:
                     units.append((PREFIX, at, count, True))
+        if not units and symbols[at] == BEGUN and not is_final:
+            return [(PREFIX, at, count, True)]
         return units or [(WORD, at, at + 1, False)]
 
     def _least_stranded(self, symbols: Sequence[str], is_final: bool) -> list[Unit]:
@@ -236,8 +249,14 @@ class Grammar:
         return UNKNOWN
 
     def _segments(self, text: str) -> Iterable[str]:
+        """The longest known words, from the left. Only scripts without spaces are cut up."""
         at, count = 0, len(text)
         while at < count:
+            run = SPACED_RUN.match(text, at)
+            if run:
+                yield run[0]
+                at = run.end()
+                continue
             if text[at:] in self._beginnings and text[at:] not in self._vocabulary:
                 yield text[at:]
                 return
@@ -246,25 +265,19 @@ class Grammar:
                     break
             else:
                 end = at + 1
-                while end < count and text[at].isascii() and text[end].isascii():
-                    end += 1
             yield text[at:end]
             at = end
 
     def _spellings(self, entry: str) -> list[tuple[str, ...]]:
-        """ "mm-hm" is also "mm hm" and "mmhm"; an entry of several words is a sequence."""
-        spellings = (
-            [entry] if "-" not in entry else [entry.replace("-", " "), entry.replace("-", "")]
-        )
-        found = []
+        """An entry as sequences of words: "mm-hm" is also "mm hm" and "mmhm"."""
+        spellings = {entry.replace("-", " "): None, entry.replace("-", ""): None}
+        found: list[tuple[str, ...]] = []
         for spelling in spellings:
-            if spelling.endswith("~"):
-                stem = self._writing.words(spelling)[0]
-                words: tuple[str, ...] = (f"{stem}~",)
-                self._stems.add(stem)
-            else:
-                words = tuple(self._writing.entry(spelling))
-                self._vocabulary.update(words)
+            words = tuple(self._writing.entry(spelling.removesuffix("~")))
+            if spelling.endswith("~") and words:
+                self._stems.add(words[-1])
+                words = (*words[:-1], f"{words[-1]}~")
+            self._vocabulary.update(word for word in words if not word.endswith("~"))
             if words:
                 found.append(words)
         return found
@@ -275,7 +288,7 @@ class Grammar:
         elements = _ELEMENT.findall(phrase)
         if not elements or _ELEMENT.sub("", phrase).strip():
             raise PhraseError(
-                f"{entry!r} cannot be read: write words, <slots>, ? * + behind them, ! at the end"
+                entry, "cannot be read: write words, <lists>, | ? * + and ! at the end"
             )
         froms = [self._root]
         for slot, literal, times in elements:
@@ -287,7 +300,7 @@ class Grammar:
                     self._connect(start, words, node, name)
             froms = [*froms, node] if times in ("?", "*") else [node]
         if self._root in froms:
-            raise PhraseError(f"{entry!r} needs at least one word that must be there")
+            raise PhraseError(entry, "needs at least one word that must be there")
         for node in froms:
             node.is_end = True
             node.decides = decides
@@ -302,7 +315,7 @@ class Grammar:
             elif name in self._slots:
                 choices += self._slots[name]
             else:
-                raise PhraseError(f"{entry!r} uses <{name}>, which is no word list")
+                raise PhraseError(entry, f"uses <{name}>, which is no list in [words]")
         return choices
 
     def _connect(self, start: _Node, words: tuple[str, ...], end: _Node, name: str) -> None:

@@ -13,7 +13,7 @@ from .agent import LOOK_AHEAD_CHARS, LOOK_BACK_CHARS, AgentSide
 from .grammar import PREFIX, WORD, Grammar, Unit
 from .judgement import Judgement
 from .lexicon import ALWAYS, IGNORED, Language, load_language
-from .tokens import ends_of
+from .tokens import ends_of, is_asked
 
 _HOLD_REASON = {
     IGNORED: Reason.IGNORED,
@@ -51,6 +51,8 @@ _PLAIN = frozenset({"refusal", "opening", "statement", WORD})
 """Classes that are simply an answer when a question is open."""
 _SOFTENING = frozenset({"go_on", "assessment", "acknowledgement", "assent"})
 """What turns a "no" into its opposite: "no, that's fine"."""
+_ASKED_BACK = frozenset({"filler", "continuer", "echo"})
+"""What calls for an explanation when it is said as a question: "huh?"."""
 _MAY_ANSWER = frozenset({"go_on", "assessment", "assent", "continuer"})
 
 
@@ -119,7 +121,8 @@ class Judge:
     ) -> Judgement:
         """How the words so far should be taken. Ask again whenever they have grown or changed."""
         language, grammar = self._language, self._grammar
-        tokens = grammar.tokens(ends_of(words))
+        text = ends_of(words)
+        tokens = grammar.tokens(text)
         if not tokens:
             return _NOTHING_AT_LAST if is_final else _NOTHING_YET
         agent = _agent_side(
@@ -128,7 +131,10 @@ class Judge:
             _string("agent_unsaid", agent_unsaid)[:LOOK_AHEAD_CHARS],
             agent_finished,
         )
-        settled = is_final or (elapsed_ms is not None and elapsed_ms >= language.settle_ms)
+        asks_back = is_asked(text)
+        settled = (
+            is_final or asks_back or (elapsed_ms is not None and elapsed_ms >= language.settle_ms)
+        )
         symbols = grammar.symbols(tokens)
         units = grammar.units(symbols, is_final)
         hold, shift, is_pending = self._weigh(units, tokens, agent, settled)
@@ -146,6 +152,8 @@ class Judge:
                 return _UNDECIDED
         if hold is None:
             return _UNDECIDED
+        if asks_back and hold in _ASKED_BACK:
+            return _TAKEN["clarification"]
         if agent_finished and hold in _TURNS:
             return _TURNS[hold]
         return _HELD[hold]

@@ -38,9 +38,10 @@ _LISTS = {
 }
 _NUMBERS = {
     "agent": {"short_addition_words", "unheard_words", "echo_words"},
-    "timing": {"settle_ms"},
+    "timing": {"settle_ms", "backchannel_ms"},
 }
 _PAIRS = {"writing": {"fold"}, "words": {"digits"}}
+_LONG_FOLD = "must name single characters"
 _TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS}
 
 
@@ -61,18 +62,22 @@ class Language:
     """Words too common to be an echo by themselves."""
     settle_ms: int = field(repr=False, compare=False)
     """How long a half-said phrase may wait for its other half."""
+    backchannel_ms: int = field(repr=False, compare=False)
+    """95 % of the backchannels are over by then."""
 
     def __hash__(self) -> int:
         return hash(self.tag)
 
     def grammar(self, ignore: Iterable[str] = (), always_interrupt: Iterable[str] = ()) -> Grammar:
         """Everything a caller may say, and on top the phrases of one application."""
-        phrases = {ALWAYS: list(always_interrupt), IGNORED: list(ignore)}
+        writing = _writing(self.tables)
+        phrases: dict[str, Iterable[str]] = {
+            ALWAYS: [_plain(phrase, writing) for phrase in always_interrupt],
+            IGNORED: [_plain(phrase, writing) for phrase in ignore],
+        }
         phrases |= {name: self.tables.get("hold", {}).get(name, ()) for name in HOLDS}
         phrases |= {name: self.tables.get("shift", {}).get(name, ()) for name in SHIFTS}
-        return Grammar(
-            phrases, _slots(self.tables), _writing(self.tables), awaited=HOLDS, weak=WEAK
-        )
+        return Grammar(phrases, _slots(self.tables), writing, awaited=HOLDS, weak=WEAK)
 
 
 def available_languages() -> tuple[str, ...]:
@@ -94,14 +99,14 @@ def load_language(tag: str, extra: Path | Tables | None = None) -> Language:
     name = re.split(r"[-_]", tag.strip().lower())[0]
     if extra is None:
         return _ours(name)
-    tables: Tables
-    if isinstance(extra, Mapping):
-        tables, where = extra, "the tables given"
-    else:
-        tables, where = _parse(_read(Path(extra)), str(extra)), str(extra)
+    tables, where, source = extra, "the tables given", ""
+    if not isinstance(tables, Mapping):
+        where, source = str(extra), _read(Path(str(extra)))
+        tables = _parse(source, where)
+    _check(tables, where, source)
     if name in available_languages():
         tables = _merged(_ours(name).tables, tables)
-    return _language(name, tables, where)
+    return _language(name, tables, where, source)
 
 
 @lru_cache(maxsize=64)
@@ -142,6 +147,14 @@ def _merged(ours: Any, theirs: Any) -> Any:
     return theirs
 
 
+def _plain(phrase: str, writing: Writing) -> str:
+    """A phrase somebody typed, such as "What's up?", where "?" is no more than a question mark."""
+    words = writing.words(phrase)
+    if not words:
+        raise LanguageError(f"{phrase!r} has no words to listen for")
+    return " ".join(words)
+
+
 def _language(tag: str, tables: Tables, where: str, source: str = "") -> Language:
     _check(tables, where, source)
     agent = tables.get("agent", {})
@@ -159,35 +172,41 @@ def _language(tag: str, tables: Tables, where: str, source: str = "") -> Languag
             ),
             function_words=frozenset(_function_words(tables)),
             settle_ms=tables.get("timing", {}).get("settle_ms", 800),
+            backchannel_ms=tables.get("timing", {}).get("backchannel_ms", 750),
         )
         language.grammar()
     except PhraseError as problem:
-        phrase = str(problem).split("'")[1] if "'" in str(problem) else ""
-        raise LanguageError(f"{where}{_line_of(phrase, source)}: {problem}") from problem
+        line = _line_of(problem.phrase, source)
+        raise LanguageError(f"{where}{line}: {problem}") from problem
     return language
 
 
 def _check(tables: Tables, where: str, source: str) -> None:
+    """Raise `LanguageError` for the first table, key or value that means nothing."""
     for table, keys in tables.items():
+        line = _line_of(f"[{table}", source)
         if table not in _TABLES:
             known = ", ".join(sorted(_TABLES))
-            raise LanguageError(
-                f"{where}{_line_of(table, source)}: no table {table!r}; have {known}"
-            )
+            raise LanguageError(f"{where}{line}: no table {table!r}; have {known}")
         if not isinstance(keys, Mapping):
             raise LanguageError(f"{where}{_line_of(table, source)}: {table} must be a table")
         if table not in ("examples", "language"):
             for key, value in keys.items():
                 problem = _problem(table, key, value)
                 if problem:
-                    raise LanguageError(f"{where}{_line_of(key, source)}: {table}.{key} {problem}")
+                    line = _line_of(key, source) or _line_of(f"{table}.{key}", source)
+                    raise LanguageError(f"{where}{line}: {table}.{key} {problem}")
 
 
 def _problem(table: str, key: str, value: object) -> str:
     if key in _PAIRS.get(table, ()):
-        return "" if isinstance(value, Mapping) else "must be pairs of strings"
+        pairs = value.items() if isinstance(value, Mapping) else [(0, 0)]
+        if not all(isinstance(text, str) for pair in pairs for text in pair):
+            return "must be pairs of strings"
+        return "" if key != "fold" or all(len(char) == 1 for char, _ in pairs) else _LONG_FOLD
     if key in _NUMBERS.get(table, ()):
-        return "" if isinstance(value, int) and value >= 0 else "must be a whole number >= 0"
+        is_fit = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return "" if is_fit else "must be a whole number >= 0"
     if (table, key) == ("writing", "spaced"):
         return "" if isinstance(value, bool) else "must be true or false"
     if table != "words" and key not in _LISTS.get(table, ()):
@@ -199,15 +218,17 @@ def _problem(table: str, key: str, value: object) -> str:
 
 
 def _line_of(text: str, source: str) -> str:
-    for number, line in enumerate(source.splitlines(), start=1):
-        if text and text in line:
-            return f", line {number}"
+    """Where a table, a key or a phrase stands, as far as a look at the lines tells."""
+    quoted = re.escape(text)
+    for pattern in (rf"^\s*{quoted}\b.*[=\]]", rf"[\"']{quoted}[\"']", quoted):
+        for number, line in enumerate(source.splitlines(), start=1):
+            if re.search(pattern, line):
+                return f", line {number}"
     return ""
 
 
 def _slots(tables: Tables) -> dict[str, list[str]]:
-    words = tables.get("words", {})
-    return {name: list(entries) for name, entries in words.items()}
+    return {name: list(entries) for name, entries in tables.get("words", {}).items()}
 
 
 def _function_words(tables: Tables) -> Iterable[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
-LOOK_CHARS = 600
+LOOK_CHARS = 300
 """How much of each end of a text is looked at. Nobody's backchannel is longer."""
-LOOK_WORDS = 48
+LOOK_WORDS = 40
 """How many words of each end of a list are looked at."""
 
 # `\w` leaves out the combining marks that Hindi, Arabic or Thai cannot be spelled without.
@@ -22,6 +23,11 @@ _MARKS = (
 _LETTER = rf"(?:[^\W_]|[{_MARKS}])"
 _WORD = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)*'?")
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*'?")
+# Han, kana, Thai, Lao, Khmer and Burmese stand without spaces; Hangul and all others do not.
+SPACED_RUN = re.compile(
+    r"[^\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+)
+"""Words of scripts that separate them, in a text of those that do not: "OK" in "OKです"."""
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ´`＇"), "'")
 _DRAWN_OUT = re.compile(r"(\w)\1{2,}")
 _QUESTION_MARKS = frozenset("?？؟")
@@ -76,12 +82,12 @@ class Writing:
 
     def words(self, text: str) -> list[str]:
         """What stands between spaces and punctuation, in lower case."""
+        if self.fold:
+            text = text.translate(self.fold)
         if text.isascii():
             found: list[str] = _PLAIN_WORD.findall(text.lower())
         else:
-            text = text.translate(_APOSTROPHES)
-            if self.fold:
-                text = text.translate(self.fold)
+            text = normalize("NFKC", text.translate(_APOSTROPHES))
             found = _WORD.findall(text.lower())
         if "'" in text:
             return [piece for word in found for piece in self._pieces(word)]
