@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "language": {"core.overlap", "core.decisions", "core.rules", "language"},
     "pump": {"core"},
     "playback": {"core"},
+    "detect": {"detect"},
     "memory": {"core", "memory"},
     "journal": {"core", "journal"},
-    "pipecat": {"pump", "playback", "core", "language", "memory", "journal", "pipecat"},
-    "livekit": {"pump", "playback", "core", "language", "memory", "journal", "livekit"},
-    "realtime": {"pump", "playback", "core", "language", "memory", "journal", "realtime"},
+    "pipecat": {"pump", "playback", "core", "language", "detect", "memory", "journal", "pipecat"},
+    "livekit": {"pump", "playback", "core", "language", "detect", "memory", "journal", "livekit"},
+    "realtime": {"pump", "playback", "core", "language", "detect", "memory", "journal", "realtime"},
 }
 """The testing kit and the command line may import anything."""
 

@@ -14,6 +14,7 @@ from bargein import (
     Event,
     Floor,
     HoldFloor,
+    Kind,
     OverlapScored,
     PausePlayout,
     PlayoutProgressed,
@@ -39,7 +40,23 @@ from bargein.core.floor import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 Timed = Callable[[int], Event]
 
 WORDS = st.sampled_from(
-    ["mm-hm", "yeah", "yeah but", "no", "stop", "okay", "what", "I", "uh", "go on", "", "  ", "yes"]
+    [
+        "mm-hm",
+        "yeah",
+        "yeah but",
+        "no",
+        "hang on",
+        "one second",
+        "stop",
+        "okay",
+        "what",
+        "I",
+        "uh",
+        "go on",
+        "",
+        "  ",
+        "yes",
+    ]
 )
 SAID = st.sampled_from(["Your appointment is on Tuesday. ", "Shall I book it? ", "It is open. "])
 HAPPENING: st.SearchStrategy[Timed] = st.one_of(
@@ -124,7 +141,7 @@ def test_every_final_transcript_ends_in_exactly_one_place(
         is_final = isinstance(event, UserWordsHeard) and event.is_final and event.text.strip()
         state, overdue = step(rules, state, TimePassed(at_ms=event.at_ms))
         decisions = list(overdue)
-        contested = state.floor in (Floor.AGENT, Floor.CONTESTED)
+        contested = state.floor in (Floor.AGENT, Floor.CONTESTED) or state.moment is not None
         if is_final:
             assert isinstance(event, UserWordsHeard)
             finals.append(event.text)
@@ -138,12 +155,16 @@ def test_every_final_transcript_ends_in_exactly_one_place(
                     for word in in_order(text, waiting):
                         waiting.remove(word)
                         placed.append(word)
+                case YieldFloor(kind=Kind.HOLD):
+                    pass  # they begin the turn that the user has yet to take
                 case YieldFloor():
                     placed += waiting
                     waiting.clear()
                 case _:
                     pass
-    assert waiting == []
+    # The host gets what a moment was asked for with, at the latest when the call ends.
+    assert [words.strip() for words in waiting] == [kept.text for kept in state.moment or ()]
+    placed += waiting
     assert sorted(placed) == sorted(finals)
     assert (state.finals, state.kept) == ((), ())
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bargein import (
     Judge,
     Judgement,
+    Judges,
     Kind,
     LanguageError,
     Reason,
@@ -17,19 +18,29 @@ from bargein import (
     available_languages,
     judge,
     load_language,
+    standard_rules,
 )
 
 MID_SPEECH = "and so we will "
+
+
+def examples_in(tag: str) -> dict[str, Any]:
+    """A file that cannot be loaded fails its own test below, not everybody's collection."""
+    try:
+        examples: dict[str, Any] = load_language(tag).tables["examples"]
+    except LanguageError:
+        return {}
+    return examples
 
 
 def examples(table: str) -> list[Any]:
     """(language, agent said, agent unsaid, the caller says), for every example of a kind."""
     found = []
     for tag in available_languages():
-        for example in load_language(tag).tables["examples"].get(table, ()):
+        for example in examples_in(tag).get(table, ()):
             entry = {"says": example} if isinstance(example, str) else example
             agent, unsaid, says = (entry.get(key, "") for key in ("agent", "unsaid", "says"))
-            agent = agent or load_language(tag).tables["examples"].get("agent", MID_SPEECH)
+            agent = agent or examples_in(tag).get("agent", MID_SPEECH)
             found.append(
                 pytest.param(tag, agent, unsaid, says, id=f"{tag}: {agent[-20:]} | {says}")
             )
@@ -40,7 +51,7 @@ def kinds() -> list[Any]:
     return [
         pytest.param(tag, Kind(kind), says, id=f"{tag}: {says}")
         for tag in available_languages()
-        for kind, phrases in load_language(tag).tables["examples"].get("kinds", {}).items()
+        for kind, phrases in examples_in(tag).get("kinds", {}).items()
         for says in phrases
     ]
 
@@ -74,7 +85,8 @@ def test_an_answer_is_an_answer(tag: str, agent: str, unsaid: str, says: str) ->
 
 @pytest.mark.parametrize(("tag", "kind", "says"), kinds())
 def test_the_kind_is_told(tag: str, kind: Kind, says: str) -> None:
-    assert judge(says, agent_said=MID_SPEECH, is_final=True, language=tag).kind is kind
+    agent = examples_in(tag).get("agent", MID_SPEECH)
+    assert judge(says, agent_said=agent, is_final=True, language=tag).kind is kind
 
 
 @pytest.mark.parametrize("tag", available_languages())
@@ -143,6 +155,40 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(LanguageError, match=says):
         Judge(load_language("en", extra=path))("yes")
+
+
+def test_an_unknown_language_names_the_nearest_and_all() -> None:
+    with pytest.raises(LanguageError, match=r"'enn'; did you mean 'en'\?.*\ben\b"):
+        judge("yes", language="enn")
+
+
+def test_the_recognisers_tag_chooses_among_the_languages_of_a_call() -> None:
+    several = Judges(["en", "es"])
+    assert several("pero", language="es-MX").kind is Kind.CORRECTION
+    assert several("but", language="en-GB").kind is Kind.CORRECTION
+    assert several("but", language="xx").kind is Kind.CORRECTION
+    assert Judges("auto")("ja, genau", language="de-AT").kind is Kind.BACKCHANNEL
+
+
+@pytest.mark.parametrize("languages", ["klingon", ["en", "klingon"]])
+def test_a_call_in_an_unknown_language_fails_before_it_begins(languages: Any) -> None:
+    with pytest.raises(LanguageError, match="klingon"):
+        Judges(languages)
+    with pytest.raises(LanguageError, match="klingon"):
+        standard_rules(languages)
+
+
+def test_people_who_mix_languages_are_heard_in_all_of_them() -> None:
+    for words in ("haan okay", "right, ठीक है", "accha I see"):
+        assert judge(words, is_final=True, language="hi+en").ruling is Ruling.HOLD
+    for words in ("haan but Thursday", "रुको wait", "lekin I wanted Monday"):
+        assert judge(words, is_final=True, language="hi-IN+en-IN").ruling is Ruling.SHIFT
+
+
+def test_who_asks_for_a_moment_and_says_more_wants_more_than_a_moment() -> None:
+    assert judge("hang on let me get my glasses", is_final=True).kind is Kind.HOLD
+    long = "hang on the last time I was there nobody had told me about any of this"
+    assert judge(long, is_final=True).kind is not Kind.HOLD
 
 
 @pytest.mark.parametrize("words", [3, None, b"yes", [1, 2], {"yes": 1}])

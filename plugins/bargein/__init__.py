@@ -38,6 +38,7 @@ from .core.floor import EventOrderError, Floor, State, step
 from .core.overlap import Later, Overlap, Rule, RuleError, Rules, Ruling, Score, Verdict, WordsGo
 from .core.playout import Playout
 from .core.rules import (
+    Acoustic,
     Answer,
     Backchannel,
     BargeIn,
@@ -51,6 +52,7 @@ from .core.rules import (
 from .language import (
     Judge,
     Judgement,
+    Judges,
     Language,
     LanguageError,
     available_languages,
@@ -63,6 +65,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "Acoustic",
     "Answer",
     "Backchannel",
     "BargeIn",
@@ -79,6 +82,7 @@ __all__ = [
     "HoldFloor",
     "Judge",
     "Judgement",
+    "Judges",
     "Kind",
     "Language",
     "LanguageError",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "one phone call through stock Pipecat and through ours, to hear and to read",
+    "eval": "how well the judgement reads labelled calls of your own",
     "bench": "every budget, measured beside the stock host in the same run",
 }
 """Each is a module here with ``add_arguments(parser)`` and ``run(args) -> int``."""

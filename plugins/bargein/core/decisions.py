@@ -46,6 +46,8 @@ class Reason(Enum):
     GO_ON = "told to go on"
     ANSWER = "answers the question"
     NOISE = "no words came"
+    SOUNDS_LIKE_LISTENING = "sounds like a listener"
+    SOUNDS_LIKE_A_TURN = "sounds like a turn"
     NEARLY_DONE = "nearly done"
     CRITICAL_MESSAGE = "critical message"
     EARLY_IN_SPEECH = "agent has only begun"

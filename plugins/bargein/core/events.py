@@ -31,14 +31,18 @@ class UserWordsHeard(_Stamped):
 
     text: str
     is_final: bool
+    language: str = ""
+    """The recogniser's tag for these words, such as ``"en-US"``, where it tells one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapScored(_Stamped):
-    """An acoustic detector's opinion of the overlap so far."""
+    """A detector's opinion of the overlap so far, from its sound."""
 
     source: str
+    """Which detector; its newest opinion counts."""
     backchannel_probability: float
+    """From 0, certainly taking the floor, to 1, certainly a listener; 0.5 tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,9 @@ class State:
     finals: tuple[str, ...] = ()
     """Final words of a contested floor that have no place yet."""
     kept: tuple[Kept, ...] = ()
+    moment: tuple[Kept, ...] | None = None
+    """Words since the user asked for a moment ("hang on"); None if they did not. Nobody answers
+    them: they begin the turn that comes."""
 
     due_at_ms: int | None = None
     """Send ``TimePassed`` at this instant if nothing happens first."""
@@ -219,6 +222,8 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     elif was is Floor.AGENT and _reopens(state, event):
         state = replace(state, floor=TRANSITIONS[was][Again.REOPENED])
         state, decisions = _judged(rules, _evidence(state, was, event), event)
+    elif state.moment is not None and isinstance(event, UserWordsHeard) and event.is_final:
+        state, decisions = _after_a_moment(rules, state, event)
     else:
         decisions = ()
     state, reported = _weighed(state)
@@ -354,6 +359,8 @@ def _evidence(state: State, was: Floor, event: Event) -> State:
 
 def _heard(overlap: Overlap, event: UserWordsHeard) -> tuple[Overlap, tuple[str, ...]]:
     text = event.text.strip()
+    if event.language and event.language != overlap.language:
+        overlap = replace(overlap, language=event.language)
     if event.is_final:
         finals = f"{overlap.finals} {text}".strip()
         # A final that only dresses up the partial is no news: its words are as old as they were.
@@ -491,10 +498,19 @@ def _shift(state: State, verdict: Verdict) -> Step:
             unheard=said.unheard,
         )
     ]
-    if state.kept:
-        decisions.append(_delivery(state, state.kept, verdict.reason, verdict.kind))
+    waiting = (state.moment or ()) + state.kept
+    moment: tuple[Kept, ...] | None = None
+    if verdict.kind is Kind.HOLD:
+        moment = waiting
+        if state.finals:
+            text = " ".join(state.finals)
+            decisions.append(DeferTurn(at_ms=state.at_ms, reason=verdict.reason, text=text))
+            moment += (_undecided(text, verdict),)
+    elif waiting:
+        decisions.append(_delivery(state, waiting, verdict.reason, verdict.kind))
     state = replace(
         state,
+        moment=moment,
         floor=TRANSITIONS[Floor.CONTESTED][Ruling.SHIFT],
         playout=None,
         overlap=None,
@@ -505,6 +521,34 @@ def _shift(state: State, verdict: Verdict) -> Step:
         kept=(),
     )
     return _quiet(state), tuple(decisions)
+
+
+def _undecided(text: str, verdict: Verdict) -> Kept:
+    return Kept(text=text, kind=verdict.kind, reason=verdict.reason, words=WordsGo.DELIVERED)
+
+
+def _after_a_moment(rules: Rules, state: State, event: UserWordsHeard) -> Step:
+    """The user asked for a moment and says something: that they still need it, or their turn."""
+    text = event.text.strip()
+    if not text:
+        return state, ()
+    now = Overlap(
+        began_at_ms=state.user_onset_ms,
+        seen_at_ms=state.at_ms,
+        user_speaking=False,
+        silent_since_ms=state.at_ms,
+        finals=text,
+        words_at_ms=state.at_ms,
+        language=event.language,
+        agent_finished=True,
+    )
+    verdict = _asked(rules, now)
+    kept = (*(state.moment or ()), _undecided(text, verdict))
+    if verdict.kind is Kind.HOLD or verdict.ruling is Ruling.HOLD:
+        state = replace(state, moment=kept)
+        return state, (DeferTurn(at_ms=state.at_ms, reason=verdict.reason, text=text),)
+    state = replace(state, moment=None)
+    return state, (_delivery(state, kept, verdict.reason, verdict.kind),)
 
 
 # --- endings --------------------------------------------------------------------------------
@@ -555,7 +599,8 @@ def _finished(rules: Rules, state: State, was: Floor, event: PlayoutStopped) -> 
     if turn or state.user_speaking:
         placed.append(PassFloor(at_ms=state.at_ms, reason=reason))
     if turn:
-        placed.append(_delivery(state, turn, reason, kind))
+        placed.append(_delivery(state, (state.moment or ()) + turn, reason, kind))
+        state = replace(state, moment=None)
     return state, (*resumed, *placed)
 
 

@@ -35,6 +35,8 @@ class Overlap:
     """The newest hypothesis behind the finals; it may still grow, shrink or change."""
     words_at_ms: int | None = None
     """When the words last changed."""
+    language: str = ""
+    """The recogniser's tag for the newest words, where it tells one."""
     scores: tuple[Score, ...] = ()
     """Newest score of each source."""
     controls: tuple[str, ...] = ()
@@ -69,6 +71,19 @@ class Overlap:
     def words_final(self) -> bool:
         """True when there are words and none of them can change any more."""
         return bool(self.finals) and not self.partial
+
+    @property
+    def backchannel_probability(self) -> float | None:
+        """All detectors' newest scores as one, each taken as evidence of its own (their odds are
+        multiplied); None without any."""
+        if not self.scores:
+            return None
+        odds = 1.0
+        for score in self.scores:
+            # A detector may be sure, and never so sure that no other could say otherwise.
+            p = min(max(score.backchannel_probability, 0.01), 0.99)
+            odds *= p / (1 - p)
+        return odds / (1 + odds)
 
     @property
     def lasted_ms(self) -> int:

@@ -3,10 +3,12 @@
 from .judge import Judge, judge
 from .judgement import Judgement
 from .lexicon import Language, LanguageError, available_languages, load_language
+from .several import Judges
 
 __all__ = [
     "Judge",
     "Judgement",
+    "Judges",
     "Language",
     "LanguageError",
     "available_languages",

@@ -33,12 +33,13 @@ _SHIFT_REASON: dict[str, tuple[Kind | None, Reason]] = {
     "stop": (Kind.CANCELLATION, Reason.STOP_WORD),
     "correction": (Kind.CORRECTION, Reason.FLOOR_OPENING),
     "redirect": (Kind.REDIRECT, Reason.FLOOR_OPENING),
-    "hold": (Kind.HOLD, Reason.STOP_WORD),
     "resume": (Kind.RESUME, Reason.GO_ON),
     "clarification": (Kind.CLARIFICATION, Reason.QUESTION),
     "answer": (Kind.ANSWER, Reason.ANSWER),
-    "refusal": (Kind.CORRECTION, Reason.FLOOR_OPENING),
     "question": (None, Reason.QUESTION),
+    "hold": (Kind.HOLD, Reason.STOP_WORD),
+    "objection": (Kind.CORRECTION, Reason.FLOOR_OPENING),
+    "refusal": (Kind.CORRECTION, Reason.FLOOR_OPENING),
     "opening": (None, Reason.FLOOR_OPENING),
     "statement": (None, Reason.BARGE_IN),
     WORD: (None, Reason.BARGE_IN),
@@ -51,6 +52,8 @@ _PLAIN = frozenset({"refusal", "opening", "statement", WORD})
 """Classes that are simply an answer when a question is open."""
 _SOFTENING = frozenset({"go_on", "assessment", "acknowledgement", "assent"})
 """What turns a "no" into its opposite: "no, that's fine"."""
+_MOMENT_WORDS = 3
+"""So many words may go with "hang on", as in "hang on, let me get my glasses"."""
 _ASKED_BACK = frozenset({"filler", "continuer", "echo"})
 """What calls for an explanation when it is said as a question: "huh?"."""
 _MAY_ANSWER = frozenset({"go_on", "assessment", "assent", "continuer"})
@@ -118,23 +121,26 @@ class Judge:
         agent_finished: bool = False,
         is_final: bool = False,
         elapsed_ms: int | None = None,
+        language: str = "",  # noqa: ARG002 - one language reads all words alike
     ) -> Judgement:
-        """How the words so far should be taken. Ask again whenever they have grown or changed."""
-        language, grammar = self._language, self._grammar
+        """How the words so far should be taken. Ask again whenever they have grown or changed.
+
+        Arguments as for `judge`; ``language``, the recogniser's tag for these words, is for
+        `Judges`: one language reads all of them alike.
+        """
+        own, grammar = self._language, self._grammar
         text = ends_of(words)
         tokens = grammar.tokens(text)
         if not tokens:
             return _NOTHING_AT_LAST if is_final else _NOTHING_YET
         agent = _agent_side(
-            language,
+            own,
             _string("agent_said", agent_said)[-LOOK_BACK_CHARS:],
             _string("agent_unsaid", agent_unsaid)[:LOOK_AHEAD_CHARS],
             agent_finished,
         )
         asks_back = is_asked(text)
-        settled = (
-            is_final or asks_back or (elapsed_ms is not None and elapsed_ms >= language.settle_ms)
-        )
+        settled = is_final or asks_back or (elapsed_ms is not None and elapsed_ms >= own.settle_ms)
         symbols = grammar.symbols(tokens)
         units = grammar.units(symbols, is_final)
         hold, shift, is_pending = self._weigh(units, tokens, agent, settled)
@@ -184,6 +190,8 @@ class Judge:
                 shift = name
         if shift == "refusal" and not loose and hold in _SOFTENING:
             shift = None
+        if shift == "hold" and len(loose) > _MOMENT_WORDS:
+            shift = WORD  # whoever says that much wants an answer, and not a moment
         if loose and shift is None:
             is_echo = (
                 hold != "assessment"
@@ -216,7 +224,7 @@ def judge(
         agent_finished: True when the agent had ended before the caller began.
         is_final: True when the words will not grow or change any more.
         elapsed_ms: time since the caller began to speak.
-        language: a tag such as "en" or "en-US".
+        language: a tag such as "en" or "en-US", or a mixture such as "hi+en".
     """
     return _judge_of(language)(
         words,

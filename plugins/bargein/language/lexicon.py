@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -21,8 +21,8 @@ Tables: TypeAlias = Mapping[str, Any]
 ALWAYS, IGNORED = "always", "ignored"
 HOLDS = ("go_on", "assent", "assessment", "acknowledgement", "continuer", "filler")
 SHIFTS = (
-    "emergency", "stop", "cancellation", "correction", "redirect", "hold", "resume",
-    "clarification", "question", "answer", "opening", "statement", "refusal",
+    "emergency", "stop", "cancellation", "correction", "redirect", "resume", "clarification",
+    "objection", "question", "answer", "hold", "opening", "statement", "refusal",
 )  # fmt: skip
 """Classes of phrases that take the floor, the most telling first."""
 WEAK = ("opening", "statement")
@@ -87,16 +87,15 @@ def available_languages() -> tuple[str, ...]:
 
 
 def load_language(tag: str, extra: Path | Tables | None = None) -> Language:
-    """The language for a tag such as "en" or "en-US".
+    """The language for a tag such as "en" or "en-US", or a mixture of some: "hi+en".
 
     Args:
-        tag: region and script are ignored: "zh-Hans-CN" is "zh".
+        tag: region and script are ignored: "zh-Hans-CN" is "zh". People who mix languages within
+            a sentence get a grammar that knows the words of all of them.
         extra: a TOML file or the same as a dict. Its lists are added to ours, its other values
             replace ours. For a tag we do not have it is the whole language.
     """
-    if not isinstance(tag, str):
-        raise TypeError(f"a language is named by a string such as 'en', not {type(tag).__name__}")
-    name = re.split(r"[-_]", tag.strip().lower())[0]
+    name = base_tag(tag)
     if extra is None:
         return _ours(name)
     tables, where, source = extra, "the tables given", ""
@@ -104,13 +103,22 @@ def load_language(tag: str, extra: Path | Tables | None = None) -> Language:
         where, source = str(extra), _read(Path(str(extra)))
         tables = _parse(source, where)
     _check(tables, where, source)
-    if name in available_languages():
+    if name in available_languages() or "+" in name:
         tables = _merged(_ours(name).tables, tables)
     return _language(name, tables, where, source)
 
 
+def base_tag(tag: str) -> str:
+    """ "en-US" is "en", "hi-IN + en-IN" is "hi+en"."""
+    if not isinstance(tag, str):
+        raise TypeError(f"a language is named by a string such as 'en', not {type(tag).__name__}")
+    return "+".join(re.split(r"[-_]", part.strip().lower())[0] for part in tag.split("+"))
+
+
 @lru_cache(maxsize=64)
 def _ours(name: str) -> Language:
+    if "+" in name:
+        return _mixed(name, [_ours(part) for part in name.split("+")])
     if name not in available_languages():
         raise LanguageError(_unknown(name))
     file = resources.files(__package__).joinpath("languages", f"{name}.toml")
@@ -145,6 +153,29 @@ def _merged(ours: Any, theirs: Any) -> Any:
     if isinstance(ours, list) and isinstance(theirs, list):
         return [*ours, *theirs]
     return theirs
+
+
+def _mixed(tag: str, languages: Sequence[Language]) -> Language:
+    """The words of all; what is a number is the most patient one's."""
+    tables: Tables = {}
+    for language in languages:
+        tables = _merged(tables, language.tables)
+    return _language(
+        tag,
+        {
+            **tables,
+            "language": {"name": " + ".join(language.name for language in languages)},
+            "writing": {
+                **tables.get("writing", {}),
+                "spaced": all(_writing(language.tables).spaced for language in languages),
+            },
+            "timing": {
+                "settle_ms": max(language.settle_ms for language in languages),
+                "backchannel_ms": max(language.backchannel_ms for language in languages),
+            },
+        },
+        tag,
+    )
 
 
 def _plain(phrase: str, writing: Writing) -> str:
@@ -200,7 +231,7 @@ def _check(tables: Tables, where: str, source: str) -> None:
 
 def _problem(table: str, key: str, value: object) -> str:
     if key in _PAIRS.get(table, ()):
-        pairs = value.items() if isinstance(value, Mapping) else [(0, 0)]
+        pairs: Iterable[Any] = value.items() if isinstance(value, Mapping) else [(0, 0)]
         if not all(isinstance(text, str) for pair in pairs for text in pair):
             return "must be pairs of strings"
         return "" if key != "fold" or all(len(char) == 1 for char, _ in pairs) else _LONG_FOLD

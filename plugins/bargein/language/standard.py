@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from bargein.core.overlap import Overlap, RuleError, Rules
 from bargein.core.rules import (
+    Acoustic,
     Answer,
     Backchannel,
     BargeIn,
@@ -20,7 +21,8 @@ from bargein.core.rules import (
 )
 
 from .judge import Judge
-from .lexicon import Language
+from .lexicon import Language, load_language
+from .several import AUTO, Judges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Preset:
     """An agent with no more than this left to say finishes."""
     yield_without_words_ms: int | None = None
     """Speech this long takes the floor even without words; None never does."""
+    yield_below: float | None = None
+    """A detector's backchannel probability up to which speech takes the floor without words."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -60,7 +64,8 @@ PRESETS: dict[str, Preset] = {
         max_left_ms=700,
     ),
     "balanced": Preset(
-        # 95 % of English backchannels are over after 750 ms, and a partial that names one comes
+        # 95 % of English backchannels are over after 750 ms (where a language's last longer, the
+        # difference is added), and a partial that names one comes
         # about 250 ms behind it.
         pause_after_ms=1_000,
         # A pause can be taken back: the end of the agent's word is moment enough.
@@ -85,12 +90,14 @@ PRESETS: dict[str, Preset] = {
         max_left_ms=250,
         # Somebody who talks this long means it, whatever the recogniser says.
         yield_without_words_ms=1_200,
+        # Four to one that it is a turn.
+        yield_below=0.2,
     ),
 }
 
 
 def standard_rules(
-    language: str | Language = "en",
+    language: str | Language | Sequence[str | Language] = "en",
     *,
     preset: str | Preset = "balanced",
     min_speak_ms: int = 0,
@@ -101,7 +108,9 @@ def standard_rules(
     """The default rules, in the order they are asked.
 
     Args:
-        language: a tag such as ``"en"`` or ``"en-US"``, or a loaded `Language`.
+        language: a tag such as ``"en"`` or ``"en-US"``, a mixture such as ``"hi+en"`` for callers
+            who mix, or a loaded `Language`. Several: the recogniser's tag chooses, the first is
+            for words without one; ``"auto"`` is every language there is.
         preset: ``"patient"``, ``"balanced"``, ``"eager"``, or a `Preset` of your own.
         min_speak_ms: the agent is not interrupted before it has been audible this long.
         interruptible: your own condition, asked with the `Overlap`; False keeps the floor.
@@ -113,7 +122,8 @@ def standard_rules(
         RuleError: no such preset, or an impossible number.
     """
     numbers = _preset(preset)
-    judge = _judge(language, tuple(ignore), tuple(always_interrupt))
+    languages = language if isinstance(language, str | Language) else tuple(language)
+    judge, longer_ms = _judge(languages, tuple(ignore), tuple(always_interrupt))
     return (
         EmergencyStop(judge=judge),
         CriticalMessage(judge=judge),
@@ -121,11 +131,12 @@ def standard_rules(
         NearlyDone(max_left_ms=numbers.max_left_ms),
         Answer(judge=judge),
         Backchannel(judge=judge, settle_ms=numbers.settle_ms),
+        Acoustic(judge=judge, yield_below=numbers.yield_below),
         Noise(words_late_ms=numbers.words_late_ms),
         MinAgentSpeech(min_speak_ms=min_speak_ms, interruptible=interruptible),
         BargeIn(
             judge=judge,
-            pause_after_ms=numbers.pause_after_ms,
+            pause_after_ms=numbers.pause_after_ms + longer_ms,
             words_pause_ms=numbers.words_pause_ms,
             max_hold_ms=numbers.max_hold_ms,
             yield_without_words_ms=numbers.yield_without_words_ms,
@@ -135,10 +146,25 @@ def standard_rules(
 
 @lru_cache(maxsize=64)
 def _judge(
-    language: str | Language, ignore: tuple[str, ...], always_interrupt: tuple[str, ...]
-) -> Judge:
-    """Reading a grammar takes tens of milliseconds: too long to do again for every call."""
-    return Judge(language, ignore=ignore, always_interrupt=always_interrupt)
+    language: str | Language | tuple[str | Language, ...],
+    ignore: tuple[str, ...],
+    always_interrupt: tuple[str, ...],
+) -> tuple[Judge | Judges, int]:
+    """A judge, and how much longer than English ones the backchannels of its language are.
+
+    Reading a grammar takes tens of milliseconds: too long to do again for every call.
+    """
+    if isinstance(language, tuple) or language == AUTO:
+        several = Judges(language, ignore=ignore, always_interrupt=always_interrupt)
+        first = several.languages[0]
+        return several, _longer_ms(first)
+    return Judge(language, ignore=ignore, always_interrupt=always_interrupt), _longer_ms(language)
+
+
+def _longer_ms(language: str | Language) -> int:
+    if not isinstance(language, Language):
+        language = load_language(language)
+    return max(0, language.backchannel_ms - load_language("en").backchannel_ms)
 
 
 def _preset(preset: str | Preset) -> Preset:

@@ -13,6 +13,7 @@ from bargein.core.decisions import Decision
 from bargein.core.events import (
     ControlRaised,
     Event,
+    OverlapScored,
     TimePassed,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -89,6 +90,11 @@ class Call:
         return self._pump.floor in (Floor.AGENT, Floor.CONTESTED)
 
     @property
+    def decides_words(self) -> bool:
+        """Do words wait for a decision? Over the agent's voice, and after "hang on"."""
+        return self.agent_has_floor or self._pump.state.moment is not None
+
+    @property
     def busy(self) -> bool:
         """Is the agent being heard, or is something still to be decided?"""
         return (
@@ -97,6 +103,10 @@ class Call:
             or self.voice_queued()
             or self._pump.state.due_at_ms is not None
         )
+
+    @property
+    def user_speaks(self) -> bool:
+        return bool(self._speaking)
 
     @property
     def host_hears_user(self) -> bool:
@@ -126,6 +136,13 @@ class Call:
 
     def raise_control(self, name: str) -> None:
         self.feed(ControlRaised(at_ms=self.now_ms, name=name))
+
+    def score(self, source: str, probability: float) -> None:
+        """A detector's opinion; no more than a number between 0 and 1 counts as one."""
+        if 0.0 <= probability <= 1.0:
+            self.feed(
+                OverlapScored(at_ms=self.now_ms, source=source, backchannel_probability=probability)
+            )
 
     def mute(self, muted: bool) -> None:
         """The host listens to nobody for now, and so do we."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,15 @@ from bargein.core.decisions import (
     Decision,
     DeferTurn,
     DeliverTurn,
+    Kind,
     PassFloor,
     ReportBackchannel,
     YieldFloor,
 )
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped
+from bargein.core.floor import Floor
+from bargein.detect import Detector, Listener
+from bargein.detect.listener import Recording, scores
 
 from .call import Call
 from .frames import read, write
@@ -67,6 +71,7 @@ class BackchannelFilter(FrameProcessor):
         *,
         recommend: Callable[[], UserTurnStrategies] | None = None,
         early: EarlyEar | None = None,
+        detectors: Sequence[Detector] = (),
         **kwargs: Any,
     ) -> None:
         """Make the filter of a call. `Bargein` does it for you.
@@ -75,6 +80,7 @@ class BackchannelFilter(FrameProcessor):
             call: the call whose floor decides.
             recommend: makes turn strategies for a user aggregator that was given none.
             early: hears onsets in the caller's audio, unless the host's own analyzer is ours.
+            detectors: hear from the caller's sound what they are up to.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
@@ -82,6 +88,9 @@ class BackchannelFilter(FrameProcessor):
         self._recommends = recommend
         self._strategies: UserTurnStrategies | None = None
         self._early = early
+        self._detectors = list(detectors)
+        self._listener = Listener(detectors)
+        self._scoring: asyncio.Task[None] | None = None
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
         self._outbox: deque[Frame] = deque()
@@ -100,6 +109,8 @@ class BackchannelFilter(FrameProcessor):
             if self._early is not None and not self._early.adopted:
                 self._early.hear(frame.audio, frame.sample_rate)
                 await self._flush()
+            if self._detectors:
+                self._listen(frame)
         elif isinstance(frame, InterimTranscriptionFrame):
             if await self._heard(frame):
                 return
@@ -133,10 +144,38 @@ class BackchannelFilter(FrameProcessor):
     async def cleanup(self) -> None:
         """Forget what still waits: the call is over."""
         await super().cleanup()  # type: ignore[no-untyped-call]
-        if self._flushing is not None:
-            await self.cancel_task(self._flushing)
-            self._flushing = None
+        for task in (self._flushing, self._scoring):
+            if task is not None:
+                await self.cancel_task(task)
+        self._flushing = self._scoring = None
         self._bargein_call.close()
+
+    # --- sound ---
+
+    def _listen(self, frame: InputAudioRawFrame) -> None:
+        call = self._bargein_call
+        recording = self._listener.hear(
+            frame.audio,
+            frame.sample_rate,
+            speaking=call.user_speaks,
+            contested=call.floor is Floor.CONTESTED,
+        )
+        if recording is not None and (self._scoring is None or self._scoring.done()):
+            self._scoring = self.create_task(self._score(recording))
+
+    async def _score(self, recording: Recording) -> None:
+        failed: list[tuple[str, Exception]] = []
+        found = await asyncio.to_thread(
+            scores, self._detectors, recording, lambda where, error: failed.append((where, error))
+        )
+        for where, error in failed:
+            self._bargein_call.report(where, error)
+        if failed:
+            names = {name for name, _ in found}
+            self._detectors = [one for one in self._detectors if one.name in names]
+        for name, probability in found:
+            if self._bargein_call.floor is Floor.CONTESTED:
+                self._bargein_call.score(name, probability)
 
     # --- words ---
 
@@ -161,7 +200,7 @@ class BackchannelFilter(FrameProcessor):
         if not self._in_charge():
             return False
         call.settle()
-        if not call.agent_has_floor:
+        if not call.decides_words:
             if not call.cutting and not self._outbox:
                 await self._flush()
                 return False
@@ -184,6 +223,8 @@ class BackchannelFilter(FrameProcessor):
         if moved is not None:
             self._outbox.append(moved)
         match decision:
+            case YieldFloor(kind=Kind.HOLD):
+                pass  # "hang on": what they said begins the turn that they will take
             case YieldFloor():
                 self._release_all()
             case DeliverTurn():

@@ -53,15 +53,25 @@ def read(frame: Frame, at_ms: int) -> Event | None:
         case ProposedUserStartedSpeakingFrame():
             return UserSpeechStarted(at_ms=at_ms)
         case TranscriptionFrame():
-            return UserWordsHeard(at_ms=at_ms, text=frame.text, is_final=True)
+            return UserWordsHeard(
+                at_ms=at_ms, text=frame.text, is_final=True, language=_tag(frame.language)
+            )
         case InterimTranscriptionFrame():
-            return UserWordsHeard(at_ms=at_ms, text=frame.text, is_final=False)
+            return UserWordsHeard(
+                at_ms=at_ms, text=frame.text, is_final=False, language=_tag(frame.language)
+            )
         case FunctionCallInProgressFrame():
             return ToolStarted(at_ms=at_ms, name=frame.tool_call_id)
         case FunctionCallResultFrame() | FunctionCallCancelFrame():
             return ToolFinished(at_ms=at_ms, name=frame.tool_call_id)
         case _:
             return None
+
+
+def _tag(language: object) -> str:
+    """Services give the host's `Language`, a plain tag, or nothing."""
+    tag = getattr(language, "value", language)
+    return tag if isinstance(tag, str) else ""
 
 
 def write(decision: Decision) -> FloorMovedFrame | None:

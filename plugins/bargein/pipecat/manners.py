@@ -28,6 +28,7 @@ from bargein.core.decisions import (
 )
 from bargein.core.events import Event
 from bargein.core.overlap import Rules
+from bargein.detect import Detector, Level
 from bargein.language import Language
 from bargein.language.standard import Preset, standard_rules
 from bargein.playback import Playback
@@ -74,22 +75,27 @@ class Bargein:
     def __init__(
         self,
         *,
-        language: str | Language = "en",
+        language: str | Language | Sequence[str | Language] = "en",
         preset: str | Preset = "balanced",
         rules: Rules | None = None,
         early_onset: bool = True,
+        detectors: Sequence[Detector] = (Level(),),
         voice: Callable[[], Playback[Frame]] = Playback,
         **options: Any,
     ) -> None:
         """Prepare the manners of one call.
 
         Args:
-            language: what the caller speaks, as a tag or a loaded `Language`.
+            language: what the caller speaks: a tag, ``"hi+en"`` for a mixture, a loaded
+                `Language`, several of these for the recogniser's tag to choose from, or
+                ``"auto"``.
             preset: ``"patient"``, ``"balanced"``, ``"eager"``, or a `Preset` of your own.
             rules: your own rules instead of the standard ones; an empty tuple behaves as Pipecat
                 does without us.
             early_onset: hear the caller's onset within a window or two, so that ducking starts
                 before the host has confirmed speech.
+            detectors: hear from the sound alone whether somebody listens or takes the floor; their
+                scores count until the words are clear. See `bargein.detect`.
             voice: makes the paced playback, for other numbers than its defaults.
             **options: further arguments of `standard_rules`.
 
@@ -108,6 +114,7 @@ class Bargein:
         self._call.decided.append(self._tell)
         self._ear = EarlyEar(self._call)
         self._early_onset = early_onset
+        self._detectors = tuple(detectors)
         self._voice = voice
         self._strategies: UserTurnStrategies | None = None
         self._filter: BackchannelFilter | None = None
@@ -145,6 +152,7 @@ class Bargein:
                 self._call,
                 recommend=None if self._strategies else self.turn_strategies,
                 early=self._ear if self._early_onset else None,
+                detectors=self._detectors,
             )
         return self._filter
 
@@ -192,6 +200,15 @@ class Bargein:
     def raise_control(self, name: str) -> None:
         """Raise a flag of your own, for your own rules to see."""
         self._call.raise_control(name)
+
+    def score(self, backchannel_probability: float, *, source: str = "application") -> None:
+        """Tell what a detector of your own makes of the caller's sound right now.
+
+        Args:
+            backchannel_probability: from 0, taking the floor, to 1, a listener.
+            source: which detector; its newest opinion counts.
+        """
+        self._call.score(source, backchannel_probability)
 
     @property
     def floor(self) -> str:

@@ -17,6 +17,7 @@ from bargein.core.decisions import (
 from bargein.core.events import (
     ControlRaised,
     Event,
+    OverlapScored,
     PlayoutProgressed,
     PlayoutStarted,
     PlayoutStopped,
@@ -191,9 +192,14 @@ def event_of(line: Line) -> Event:
         case "user.":
             return UserSpeechStopped(at_ms=at_ms)
         case "asr~":
-            return UserWordsHeard(at_ms=at_ms, text=what, is_final=False)
+            return UserWordsHeard(at_ms=at_ms, text=what, is_final=False, language=line.language)
         case "asr":
-            return UserWordsHeard(at_ms=at_ms, text=what, is_final=True)
+            return UserWordsHeard(at_ms=at_ms, text=what, is_final=True, language=line.language)
+        case "score":
+            probability, source = what.split(maxsplit=1)
+            return OverlapScored(
+                at_ms=at_ms, source=source, backchannel_probability=float(probability)
+            )
         case "tool":
             return ToolStarted(at_ms=at_ms, name=what)
         case "tool.":

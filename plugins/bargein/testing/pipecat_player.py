@@ -25,6 +25,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.transcriptions.language import Language
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.utils.time import time_now_iso8601
 from pipecat.workers.runner import WorkerRunner
@@ -168,6 +169,9 @@ class _Stage:
             await self._until(line.at_ms - lead_ms)
             if line.who == "control":
                 self._manners.raise_control(line.what)
+            elif line.who == "score":
+                probability, source = line.what.split(maxsplit=1)
+                self._manners.score(float(probability), source=source)
             else:
                 await self._worker.queue_frame(_spoken(line))
         await self._until(max([line.at_ms for line in (*scene.lines, *scene.expected)]) + 400)
@@ -210,7 +214,9 @@ def _spoken(line: Line) -> Frame:
         case "user.":
             return VADUserStoppedSpeakingFrame(stop_secs=0.0)
         case "asr~":
-            return InterimTranscriptionFrame(line.what, "caller", time_now_iso8601())
+            return InterimTranscriptionFrame(
+                line.what, "caller", time_now_iso8601(), _language(line)
+            )
         case "tool":
             return FunctionCallInProgressFrame(
                 function_name=line.what, tool_call_id=line.what, arguments={}
@@ -220,4 +226,10 @@ def _spoken(line: Line) -> Frame:
                 function_name=line.what, tool_call_id=line.what, arguments={}, result="done"
             )
         case _:
-            return TranscriptionFrame(line.what, "caller", time_now_iso8601(), finalized=True)
+            return TranscriptionFrame(
+                line.what, "caller", time_now_iso8601(), _language(line), finalized=True
+            )
+
+
+def _language(line: Line) -> Language | None:
+    return Language(line.language) if line.language else None

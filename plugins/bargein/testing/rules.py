@@ -13,6 +13,9 @@ def rules_of(scene: Scene) -> Rules:
     options = scene.options
     if options.get("rules") == "none":
         return ()
+    languages = tuple(options.get("language", "en").split())
     return standard_rules(
-        preset=options.get("preset", "balanced"), min_speak_ms=int(options.get("min_speak", "0"))
+        languages[0] if len(languages) == 1 else languages,
+        preset=options.get("preset", "balanced"),
+        min_speak_ms=int(options.get("min_speak", "0")),
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-WHO = ("agent", "agent!", "user", "user.", "asr~", "asr", "control", "tool", "tool.", "=>")
-OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words")
+WHO = ("agent", "agent!", "user", "user.", "asr~", "asr", "score", "control", "tool", "tool.", "=>")
+OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language")
 
 
 class SceneError(ValueError):
@@ -23,6 +23,8 @@ class Line:
     at_ms: int
     who: str
     what: str = ""
+    language: str = ""
+    """The recogniser's tag, for words that have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Scene:
 
 
 _LINE = re.compile(r"^\s*(\d+)\s+(\S+)(?:\s+(.*\S))?\s*$")
+_SCORE = re.compile(r"^(?:0(?:\.\d+)?|1(?:\.0+)?)\s+\S+$")
 _OPTION = re.compile(r"^\s*@(\w+)\s+(.*\S)\s*$")
 
 
@@ -54,11 +57,13 @@ def parse(script: str, name: str = "scene") -> Scene:
 
     A line is ``TIME WHO WHAT``, the time in milliseconds of the call. ``WHO`` is one of: ``agent``
     (it says a text, 300 ms a word), ``agent!`` (must hear), ``user`` and ``user.`` (their voice
-    begins and ends), ``asr~`` and ``asr`` (a partial, a final), ``control``, ``tool`` and
-    ``tool.`` (by name), ``=>`` (this must be decided). ``@option value`` sets how it is played:
-    ``tolerance`` in ms, ``preset``, ``min_speak`` in ms, ``words no`` for a text-to-speech without
-    word times, ``rules none`` for an empty rule tuple. ``#`` begins a comment; the first one is
-    the title.
+    begins and ends), ``asr~`` and ``asr`` (a partial, a final; ``asr@es`` where the recogniser
+    tells the language), ``score`` (``0.9 name``: a detector's backchannel probability),
+    ``control``, ``tool`` and ``tool.`` (by name), ``=>`` (this must be decided). ``@option
+    value`` sets how it is played: ``tolerance`` in ms, ``preset``, ``language`` (a tag, several
+    with spaces between them, or ``auto``), ``min_speak`` in ms, ``words no`` for a text-to-speech
+    without word times, ``rules none`` for an empty rule tuple. ``#`` begins a comment; the first
+    one is the title.
 
     Raises:
         SceneError: a line that cannot be read, with its number and the way out.
@@ -85,14 +90,20 @@ def parse(script: str, name: str = "scene") -> Scene:
                 f"{name}:{number}: {raw.strip()!r} is not TIME WHO WHAT, as in"
                 " '900 user' or '1200 asr~ yeah but'"
             )
-        at_ms, who, what = int(found[1]), found[2], found[3] or ""
+        at_ms, what = int(found[1]), found[3] or ""
+        who, _, tag = found[2].partition("@")
         if who not in WHO:
             raise SceneError(
                 f"{name}:{number}: nobody is called {who!r}; there are {', '.join(WHO)}"
             )
         if who not in ("user", "user.") and not what:
             raise SceneError(f"{name}:{number}: {who!r} needs a text behind it")
-        line = Line(number=number, at_ms=at_ms, who=who, what=what)
+        if who == "score" and not _SCORE.match(what):
+            raise SceneError(
+                f"{name}:{number}: {what!r} is no score: write a probability and a name, as in"
+                " 'score 0.9 ear'"
+            )
+        line = Line(number=number, at_ms=at_ms, who=who, what=what, language=tag)
         (expected if who == "=>" else lines).append(line)
     for group in (lines, expected):
         for before, after in pairwise(group):

@@ -1,5 +1,6 @@
 """One rule a file. A rule is a value that holds its own knobs and has an opinion or none."""
 
+from .acoustic import Acoustic
 from .answer import Answer
 from .backchannel import Backchannel
 from .barge_in import BargeIn
@@ -11,6 +12,7 @@ from .noise import Noise
 from .started_over import StartedOver
 
 __all__ = [
+    "Acoustic",
     "Answer",
     "Backchannel",
     "BargeIn",

@@ -90,7 +90,11 @@ class BargeIn:
         ask_again_at_ms = None
         if self.yield_without_words_ms is not None and not overlap.words:
             ask_again_at_ms = overlap.began_at_ms + self.yield_without_words_ms
-        pause_at_ms = overlap.began_at_ms + self.pause_after_ms
+        sounds = overlap.backchannel_probability
+        # 0.5 tells nothing; a sound that is surely a turn need not be waited for, and one that is
+        # surely a listener's gets twice the time.
+        patience = 1.0 if sounds is None else 2 * sounds
+        pause_at_ms = overlap.began_at_ms + round(self.pause_after_ms * patience)
         if overlap.words_at_ms is not None and overlap.words:
             pause_at_ms = min(pause_at_ms, overlap.words_at_ms + self.words_pause_ms)
         return Verdict(

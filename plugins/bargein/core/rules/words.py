@@ -34,6 +34,7 @@ class Judge(Protocol):
         agent_finished: bool,
         is_final: bool,
         elapsed_ms: int | None,
+        language: str,
     ) -> Reading: ...
 
 
@@ -46,4 +47,5 @@ def read(judge: Judge, overlap: Overlap) -> Reading:
         agent_finished=overlap.agent_finished,
         is_final=overlap.words_final,
         elapsed_ms=overlap.lasted_ms,
+        language=overlap.language,
     )

@@ -1,0 +1,87 @@
+"""Which language's judge reads these words, where a call may be held in several?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from .judge import Judge
+from .judgement import Judgement
+from .lexicon import Language, LanguageError, available_languages, base_tag
+
+AUTO = "auto"
+"""Any language there is, as the recogniser's tag says; English until it says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """One judge a language; the recogniser's tag for the words chooses.
+
+    Args:
+        languages: tags or loaded languages, the first for words without a tag of these. ``"auto"``
+            is every language there is, English first.
+        ignore: phrases that never take the floor, in any of them.
+        always_interrupt: phrases that always do.
+
+    Raises:
+        LanguageError: no such language, or none at all.
+    """
+
+    languages: Sequence[Language | str] | str
+    ignore: Iterable[str] = ()
+    always_interrupt: Iterable[str] = ()
+    _read_by: dict[str, Language | str] = field(init=False, repr=False, compare=False)
+    _judges: dict[str, Judge] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        languages, is_auto = self.languages, self.languages == AUTO
+        if is_auto:
+            languages = ("en", *(tag for tag in available_languages() if tag != "en"))
+        languages = (languages,) if isinstance(languages, str | Language) else tuple(languages)
+        if not languages:
+            raise LanguageError("name at least one language, or 'auto' for all of them")
+        read_by: dict[str, Language | str] = {}
+        for language in languages:
+            tag = language.tag if isinstance(language, Language) else language
+            for part in base_tag(tag).split("+"):
+                read_by.setdefault(part, language)
+        for name, value in {
+            "languages": languages,
+            "ignore": tuple(self.ignore),
+            "always_interrupt": tuple(self.always_interrupt),
+            "_read_by": read_by,
+        }.items():
+            object.__setattr__(self, name, value)
+        for tag in () if is_auto else read_by:
+            self._judge(tag)  # an unknown language is an error now, and not in mid-call
+
+    def __call__(
+        self,
+        words: str | Sequence[str],
+        *,
+        agent_said: str = "",
+        agent_unsaid: str = "",
+        agent_finished: bool = False,
+        is_final: bool = False,
+        elapsed_ms: int | None = None,
+        language: str = "",
+    ) -> Judgement:
+        """As `Judge`, in the language that the recogniser's tag names, or the first."""
+        return self._judge(language)(
+            words,
+            agent_said=agent_said,
+            agent_unsaid=agent_unsaid,
+            agent_finished=agent_finished,
+            is_final=is_final,
+            elapsed_ms=elapsed_ms,
+        )
+
+    def _judge(self, tag: str) -> Judge:
+        judge = self._judges.get(tag)
+        if judge is None:
+            first = next(iter(self._read_by.values()))
+            language = self._read_by.get(base_tag(tag), first)
+            judge = Judge(language, ignore=self.ignore, always_interrupt=self.always_interrupt)
+            if len(self._judges) < 64:  # tags come from outside
+                self._judges[tag] = judge
+        return judge
