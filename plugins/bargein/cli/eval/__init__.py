@@ -7,11 +7,13 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bargein.language import LanguageError
 
 from .figures import confusions, figures
 from .items import Item, ItemError, load
+from .peers import PEERS
 from .replay import Replay, replay
 from .show import table
 
@@ -46,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confusions", action="store_true", help="list every item that went wrong, with the reason"
     )
+    parser.add_argument(
+        "--beside", action="store_true", help="beside word counts and word lists, as others ship"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -69,10 +74,18 @@ def run(args: argparse.Namespace) -> int:
         return 2
     found = figures(items, outcomes)
     wrong = confusions(items, outcomes) if args.confusions else []
+    beside = {}
+    if args.beside:
+        beside = {"bargein": found} | {
+            name: figures(items, [replay(item, how, stops) for item in items])
+            for name, stops in PEERS.items()
+        }
     if args.json:
-        print(json.dumps(found | ({"confusions": wrong} if args.confusions else {}), indent=1))
+        more: dict[str, Any] = {"beside": beside} if beside else {}
+        more |= {"confusions": wrong} if args.confusions else {}
+        print(json.dumps(found | more, indent=1))
     else:
-        print(table(found, wrong))
+        print(table(found, wrong, beside))
     return 0
 
 

@@ -55,7 +55,7 @@ def load(path: Path) -> Iterator[Item]:
 def _item(line: Any, name: str) -> Item:
     if not isinstance(line, dict):
         raise ItemError("an item is a JSON object")
-    words = line.get("words", line.get("text"))
+    words: Any = line.get("words", line.get("text"))
     if isinstance(words, str):
         words = words.split()
     if not _strings(words):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bargein.core.overlap import Ruling
 from bargein.language import Judgement, judge
@@ -36,8 +38,26 @@ class Outcome:
     """The one that stopped the agent, or else the last."""
 
 
-def replay(item: Item, how: Replay) -> Outcome:
-    """Judge the growing prefixes, each at its time; the first SHIFT stops the agent for good."""
+Taken: TypeAlias = tuple[bool, Judgement | None]
+"""Does the agent stop, and if ours decided, why?"""
+Stopper: TypeAlias = Callable[[Item, Sequence[str], bool, int], Taken]
+"""Decides on an item's words so far: are they final, and how many ms old is the overlap?"""
+
+
+def ours(item: Item, words: Sequence[str], is_final: bool, elapsed_ms: int) -> Taken:
+    """The judgement of this package."""
+    judgement = judge(
+        words,
+        agent_said=item.agent,
+        is_final=is_final,
+        elapsed_ms=elapsed_ms,
+        language=item.lang or "en",
+    )
+    return judgement.ruling is Ruling.SHIFT, judgement
+
+
+def replay(item: Item, how: Replay, stops: Stopper = ours) -> Outcome:
+    """Judge the growing prefixes, each at its time; the first stop is for good."""
     words, ends = _timed(item, how)
     looks = sorted((at_s + how.stt_delay_s, n, False) for n, at_s in enumerate(ends, start=1))
     if not item.is_cut:
@@ -46,14 +66,8 @@ def replay(item: Item, how: Replay) -> Outcome:
         looks.append((last_s + late_s, len(words), True))
     judgement: Judgement | None = None
     for at_s, count, is_final in looks:
-        judgement = judge(
-            words[:count],
-            agent_said=item.agent,
-            is_final=is_final,
-            elapsed_ms=int(at_s * 1000),
-            language=item.lang or "en",
-        )
-        if judgement.ruling is Ruling.SHIFT:
+        stopped, judgement = stops(item, words[:count], is_final, int(at_s * 1000))
+        if stopped:
             return Outcome(stopped=True, words=count, at_s=round(at_s, 3), judgement=judgement)
     return Outcome(stopped=False, words=len(words), at_s=None, judgement=judgement)
 

@@ -20,9 +20,11 @@ _ROWS = (
 )
 
 
-def table(found: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
-    """Plain text: the figures, then by kind and by language, then what went wrong."""
-    return "\n".join([*_main(found), *_groups(found), *_listing(wrong)])
+def table(
+    found: dict[str, Any], wrong: list[dict[str, Any]], beside: dict[str, dict[str, Any]]
+) -> str:
+    """Plain text: the figures, beside others, by kind and by language, then what went wrong."""
+    return "\n".join([*_main(found), *_beside(beside), *_groups(found), *_listing(wrong)])
 
 
 def _main(found: dict[str, Any]) -> Iterator[str]:
@@ -31,6 +33,17 @@ def _main(found: dict[str, Any]) -> Iterator[str]:
     for key, name, unit, about in _ROWS:
         if found[key] is not None:
             yield f"{name:<30}{found[key]:>7} {unit:<2} {about}".rstrip()
+
+
+def _beside(beside: dict[str, dict[str, Any]]) -> Iterator[str]:
+    if beside:
+        yield ""
+        yield f"{'beside':<36}{'FI %':>7}{'MI %':>7}{'AL %':>7}{'words':>7}{'seconds':>9}"
+    for name, own in beside.items():
+        keys = ("false_interruption", "missed_interruption", "answer_lost")
+        cells = "".join(f"{'' if own[key] is None else own[key]:>7}" for key in keys)
+        words, seconds = own["lat_words_med"], own["lat_s_med"]
+        yield f"{name:<36}{cells}{'' if words is None else words:>7}{seconds or '':>9}".rstrip()
 
 
 def _groups(found: dict[str, Any]) -> Iterator[str]:
