@@ -90,9 +90,14 @@ def test_the_kind_is_told(tag: str, kind: Kind, says: str) -> None:
 
 
 @pytest.mark.parametrize("tag", available_languages())
-@pytest.mark.parametrize("table", ["hold", "shift", "answer"])
-def test_a_language_has_examples_of_everything(tag: str, table: str) -> None:
-    assert load_language(tag).tables["examples"][table] != []
+def test_a_language_is_complete(tag: str) -> None:
+    tables = load_language(tag).tables
+    hold, shift, examples = tables["hold"], tables["shift"], tables["examples"]
+    assert sum(len(hold[name]) for name in hold.keys() - {"go_on"}) >= 25
+    assert len(shift["stop"]) >= 15
+    assert min(len(shift[name]) for name in ("correction", "clarification", "hold", "resume")) >= 10
+    assert min(len(examples[name]) for name in ("hold", "shift", "answer")) >= 12
+    assert {Kind(name) for name in examples["kinds"]} == set(Kind) - {Kind.ANSWER, Kind.NOISE}
 
 
 def test_the_same_word_is_judged_by_what_the_agent_was_saying() -> None:
@@ -144,16 +149,25 @@ def test_a_file_of_ones_own_is_merged_with_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[hold\n", "mine.toml"),
-        ("[hodl]\ncontinuer = []\n", "hodl"),
-        ("[hold]\ncontinuer = 3\n", "continuer"),
-        ('[hold]\ncontinuer = ["<nolist>"]\n', "nolist"),
+        ("[hold\n", "not TOML.*line 1"),
+        ("\n[hodl]\ncontinuer = []\n", "line 2.*'hodl'.*have.*hold"),
+        ("hold = 3\n", "line 1.*hold must be a table"),
+        ("[hold]\nassent = []\ncontinuer = 3\n", "line 3.*hold.continuer.*not 3"),
+        ('[shift]\nstop = []\n[hold]\nstop = ["x"]\n', "line 4.*hold.stop means nothing"),
+        ('[hold]\ncontinuer = ["ah", 7]\n', "line 2.*hold.continuer.*7 is none"),
+        (
+            '[shift]\nstop = ["x"]\n[hold]\ncontinuer = [\n"ah",\n"x <nolist>",\n]\n',
+            "line 6.*continuer.*nolist",
+        ),
+        ('[writing]\nfold = { "ab" = "c" }\n', "line 2.*single characters"),
+        ('[words.digits]\none = 1\n', "line 1.*words.digits must be pairs"),
+        ("[timing]\nsettle_ms = -1\n", "line 2.*settle_ms must be a whole number"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text, "utf-8")
-    with pytest.raises(LanguageError, match=says):
+    with pytest.raises(LanguageError, match=rf"mine\.toml.*{says}"):
         Judge(load_language("en", extra=path))("yes")
 
 

@@ -207,25 +207,26 @@ def _language(tag: str, tables: Tables, where: str, source: str = "") -> Languag
         )
         language.grammar()
     except PhraseError as problem:
-        line = _line_of(problem.phrase, source)
-        raise LanguageError(f"{where}{line}: {problem}") from problem
+        table, key = _home_of(problem.phrase, tables)
+        line = _line_of(source, table, key, problem.phrase)
+        raise LanguageError(f"{where}{line}: {table}.{key}: {problem}") from problem
     return language
 
 
 def _check(tables: Tables, where: str, source: str) -> None:
     """Raise `LanguageError` for the first table, key or value that means nothing."""
     for table, keys in tables.items():
-        line = _line_of(f"[{table}", source)
+        line = _line_of(source, table)
         if table not in _TABLES:
             known = ", ".join(sorted(_TABLES))
             raise LanguageError(f"{where}{line}: no table {table!r}; have {known}")
         if not isinstance(keys, Mapping):
-            raise LanguageError(f"{where}{_line_of(table, source)}: {table} must be a table")
+            raise LanguageError(f"{where}{line}: {table} must be a table")
         if table not in ("examples", "language"):
             for key, value in keys.items():
                 problem = _problem(table, key, value)
                 if problem:
-                    line = _line_of(key, source) or _line_of(f"{table}.{key}", source)
+                    line = _line_of(source, table, key)
                     raise LanguageError(f"{where}{line}: {table}.{key} {problem}")
 
 
@@ -243,19 +244,35 @@ def _problem(table: str, key: str, value: object) -> str:
     if table != "words" and key not in _LISTS.get(table, ()):
         known = sorted({*_LISTS.get(table, ()), *_NUMBERS.get(table, ()), *_PAIRS.get(table, ())})
         return f"means nothing; have {', '.join(known)}"
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        return "must be a list of strings"
+    if not isinstance(value, list):
+        return f"must be a list of strings, not {value!r}"
+    for entry in value:
+        if not isinstance(entry, str):
+            return f"must be a list of strings, and {entry!r} is none"
     return ""
 
 
-def _line_of(text: str, source: str) -> str:
-    """Where a table, a key or a phrase stands, as far as a look at the lines tells."""
-    quoted = re.escape(text)
-    for pattern in (rf"^\s*{quoted}\b.*[=\]]", rf"[\"']{quoted}[\"']", quoted):
-        for number, line in enumerate(source.splitlines(), start=1):
-            if re.search(pattern, line):
-                return f", line {number}"
-    return ""
+def _home_of(phrase: str, tables: Tables) -> tuple[str, str]:
+    """The table and the list which a phrase is from."""
+    for table in ("hold", "shift", "agent"):
+        for key, entries in tables.get(table, {}).items():
+            if isinstance(entries, list) and phrase in entries:
+                return table, key
+    return "words", ""
+
+
+def _line_of(source: str, table: str, key: str = "", entry: str = "") -> str:
+    """Where a table, a key of it or an entry of that stands; the nearest of them that is found."""
+    steps = [rf"\s*\[?\"?{re.escape(table)}\b"]
+    if key:
+        steps.append(rf"\s*(\[{re.escape(table)}\.)?\"?{re.escape(key)}\"?\s*[=\]]")
+    if entry:
+        steps.append(rf".*[\"']{re.escape(entry)}[\"']")
+    lines, found = source.splitlines(), -1
+    for step in steps:
+        place = next((n for n in range(max(found, 0), len(lines)) if re.match(step, lines[n])), -1)
+        found = max(found, place)
+    return f", line {found + 1}" if found >= 0 else ""
 
 
 def _slots(tables: Tables) -> dict[str, list[str]]:
