@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 def demo(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "bargein.cli", "demo", *options],
+        [sys.executable, "-m", "bargein", "demo", *options],
         capture_output=True,
         text=True,
         check=False,

@@ -160,7 +160,7 @@ def test_a_file_of_ones_own_is_merged_with_ours(tmp_path: Path) -> None:
             "line 6.*continuer.*nolist",
         ),
         ('[writing]\nfold = { "ab" = "c" }\n', "line 2.*single characters"),
-        ('[words.digits]\none = 1\n', "line 1.*words.digits must be pairs"),
+        ("[words.digits]\none = 1\n", "line 1.*words.digits must be pairs"),
         ("[timing]\nsettle_ms = -1\n", "line 2.*settle_ms must be a whole number"),
     ],
 )

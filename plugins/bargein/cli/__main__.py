@@ -1,5 +1,0 @@
-"""``python -m bargein.cli``."""
-
-from . import main
-
-raise SystemExit(main())
