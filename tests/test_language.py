@@ -128,6 +128,13 @@ def test_lists_of_one_call_come_on_top() -> None:
     assert own("uh-huh").reason is Reason.ALWAYS_INTERRUPTS
 
 
+def test_lists_of_one_call_leave_the_words_of_an_unspaced_language_alone() -> None:
+    own = Judge("zh", ignore=["好的没问题"], always_interrupt=["人工客服"])
+    assert own("好的没问题", is_final=True).reason is Reason.IGNORED
+    assert own("我要人工客服", is_final=True).reason is Reason.ALWAYS_INTERRUPTS
+    assert own("没问题", is_final=True) == Judge("zh")("没问题", is_final=True)
+
+
 def test_a_region_is_the_language() -> None:
     assert load_language("en-US") == load_language("en")
 

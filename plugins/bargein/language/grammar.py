@@ -109,6 +109,7 @@ class Grammar:
         self._rank = {name: place for place, name in enumerate(phrases)}
         self._vocabulary: set[str] = set()
         self._stems: set[str] = set()
+        self._spelled: dict[str, list[tuple[str, ...]]] = {}
         self._slots = {name: [s for e in slots[name] for s in self._spellings(e)] for name in slots}
         self._root = _Node("")
         for name, entries in phrases.items():
@@ -270,8 +271,10 @@ class Grammar:
 
     def _spellings(self, entry: str) -> list[tuple[str, ...]]:
         """An entry as sequences of words: "mm-hm" is also "mm hm" and "mmhm"."""
+        if entry in self._spelled:
+            return self._spelled[entry]
         spellings = {entry.replace("-", " "): None, entry.replace("-", ""): None}
-        found: list[tuple[str, ...]] = []
+        found = self._spelled[entry] = []
         for spelling in spellings:
             words = tuple(self._writing.entry(spelling.removesuffix("~")))
             if spelling.endswith("~") and words:
@@ -295,9 +298,7 @@ class Grammar:
             node = _Node(name)
             choices = self._choices(slot, literal, entry)
             loops = [node] if times in ("*", "+") else []
-            for start in froms + loops:
-                for words in choices:
-                    self._connect(start, words, node, name)
+            self._connect(froms + loops, choices, node, name)
             froms = [*froms, node] if times in ("?", "*") else [node]
         if self._root in froms:
             raise PhraseError(entry, "needs at least one word that must be there")
@@ -318,13 +319,28 @@ class Grammar:
                 raise PhraseError(entry, f"uses <{name}>, which is no list in [words]")
         return choices
 
-    def _connect(self, start: _Node, words: tuple[str, ...], end: _Node, name: str) -> None:
-        for place, word in enumerate(words, start=1):
-            node = end if place == len(words) else _Node(name)
-            if word == UNKNOWN:
-                start.unknown.append(node)
-            elif word.endswith("~"):
-                start.stems.append((word[:-1], node))
-            else:
-                start.arrows.setdefault(word, []).append(node)
-            start = node
+    def _connect(
+        self, starts: Sequence[_Node], choices: Iterable[tuple[str, ...]], end: _Node, name: str
+    ) -> None:
+        """Lead from each start to the end, by any of the choices; they share what they can."""
+        between: dict[tuple[str, ...], _Node] = {}
+        for words in dict.fromkeys(choices):
+            sources = starts
+            for place, word in enumerate(words, start=1):
+                begun = words[:place]
+                is_last = place == len(words)
+                if is_last:
+                    node = end
+                elif begun in between:
+                    sources = (between[begun],)
+                    continue
+                else:
+                    node = between[begun] = _Node(name)
+                for source in sources:
+                    if word == UNKNOWN:
+                        source.unknown.append(node)
+                    elif word.endswith("~"):
+                        source.stems.append((word[:-1], node))
+                    else:
+                        source.arrows.setdefault(word, []).append(node)
+                sources = (node,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -68,16 +68,22 @@ class Language:
     def __hash__(self) -> int:
         return hash(self.tag)
 
+    _plain: Grammar = field(repr=False, compare=False)
+
     def grammar(self, ignore: Iterable[str] = (), always_interrupt: Iterable[str] = ()) -> Grammar:
         """Everything a caller may say, and on top the phrases of one application."""
+        ignore, always = tuple(ignore), tuple(always_interrupt)
+        if not ignore and not always:
+            return self._plain
         writing = _writing(self.tables)
-        phrases: dict[str, Iterable[str]] = {
-            ALWAYS: [_plain(phrase, writing) for phrase in always_interrupt],
-            IGNORED: [_plain(phrase, writing) for phrase in ignore],
-        }
-        phrases |= {name: self.tables.get("hold", {}).get(name, ()) for name in HOLDS}
-        phrases |= {name: self.tables.get("shift", {}).get(name, ()) for name in SHIFTS}
-        return Grammar(phrases, _slots(self.tables), writing, awaited=HOLDS, weak=WEAK)
+        # Where nothing separates words, only the language's own can tell those of a phrase: taken
+        # whole, it would swallow them wherever it is said.
+        words_of = writing.words if writing.spaced else self._plain.tokens
+        return _grammar(
+            self.tables,
+            always=[_bare(phrase, words_of) for phrase in always],
+            ignored=[_bare(phrase, words_of) for phrase in ignore],
+        )
 
 
 def available_languages() -> tuple[str, ...]:
@@ -178,9 +184,9 @@ def _mixed(tag: str, languages: Sequence[Language]) -> Language:
     )
 
 
-def _plain(phrase: str, writing: Writing) -> str:
+def _bare(phrase: str, words_of: Callable[[str], list[str]]) -> str:
     """A phrase somebody typed, such as "What's up?", where "?" is no more than a question mark."""
-    words = writing.words(phrase)
+    words = words_of(phrase)
     if not words:
         raise LanguageError(f"{phrase!r} has no words to listen for")
     return " ".join(words)
@@ -192,7 +198,7 @@ def _language(tag: str, tables: Tables, where: str, source: str = "") -> Languag
     numbers = {name: agent[name] for name in _NUMBERS["agent"] if name in agent}
     asking = {name: agent.get(name, ()) for name in ASKS}
     try:
-        language = Language(
+        return Language(
             tag=tag,
             name=tables.get("language", {}).get("name", tag),
             tables=tables,
@@ -204,13 +210,21 @@ def _language(tag: str, tables: Tables, where: str, source: str = "") -> Languag
             function_words=frozenset(_function_words(tables)),
             settle_ms=tables.get("timing", {}).get("settle_ms", 800),
             backchannel_ms=tables.get("timing", {}).get("backchannel_ms", 750),
+            _plain=_grammar(tables),
         )
-        language.grammar()
     except PhraseError as problem:
         table, key = _home_of(problem.phrase, tables)
         line = _line_of(source, table, key, problem.phrase)
         raise LanguageError(f"{where}{line}: {table}.{key}: {problem}") from problem
-    return language
+
+
+def _grammar(
+    tables: Tables, *, always: Iterable[str] = (), ignored: Iterable[str] = ()
+) -> Grammar:
+    phrases: dict[str, Iterable[str]] = {ALWAYS: always, IGNORED: ignored}
+    phrases |= {name: tables.get("hold", {}).get(name, ()) for name in HOLDS}
+    phrases |= {name: tables.get("shift", {}).get(name, ()) for name in SHIFTS}
+    return Grammar(phrases, _slots(tables), _writing(tables), awaited=HOLDS, weak=WEAK)
 
 
 def _check(tables: Tables, where: str, source: str) -> None:
