@@ -128,12 +128,12 @@ class Grammar:
         self._dead = _State((), self._rank, self._awaited)
         self._begin()
 
-    def tokens(self, text: str) -> list[str]:
-        """The words of a text, as they are spelled."""
+    def tokens(self, text: str, is_final: bool = True) -> list[str]:
+        """The words of a text, as they are spelled; the last of a text that grows may be half said."""
         words = self._writing.words(text)
         if self._writing.spaced:
             return words
-        return [piece for word in words for piece in self._segments(word)]
+        return [piece for word in words for piece in self._segments(word, is_final)]
 
     def symbols(self, tokens: Sequence[str]) -> list[str]:
         """Each word as the grammar knows it, `UNKNOWN` where it does not."""
@@ -155,8 +155,11 @@ class Grammar:
             state, reached, name, end, may_grow = start, at, WORD, at + 1, False
             while reached < count:
                 symbol = symbols[reached]
+                before_it = state
                 state = state.step.get(symbol) or self._draw(state, symbol)
                 if state is dead:
+                    if symbol == BEGUN and before_it.may_grow and reached > at and not is_final:
+                        name, end, may_grow = PREFIX, count, True
                     break
                 reached += 1
                 if state.phrase_class is not None:
@@ -185,8 +188,11 @@ class Grammar:
         reached = at
         while reached < count:
             symbol = symbols[reached]
+            before_it = state
             state = state.step.get(symbol) or self._draw(state, symbol)
             if state is dead:
+                if symbol == BEGUN and before_it.may_grow and reached > at and not is_final:
+                    units.append((PREFIX, at, count, True))
                 break
             reached += 1
             if state.phrase_class is not None:
@@ -249,7 +255,7 @@ class Grammar:
                 return f"{token[:length]}~"
         return UNKNOWN
 
-    def _segments(self, text: str) -> Iterable[str]:
+    def _segments(self, text: str, is_final: bool) -> Iterable[str]:
         """The longest known words, from the left. Only scripts without spaces are cut up."""
         at, count = 0, len(text)
         while at < count:
@@ -258,8 +264,9 @@ class Grammar:
                 yield run[0]
                 at = run.end()
                 continue
-            if text[at:] in self._beginnings and text[at:] not in self._vocabulary:
-                yield text[at:]
+            rest = text[at:]
+            if not is_final and rest in self._beginnings and rest not in self._vocabulary:
+                yield rest
                 return
             for end in range(min(count, at + self._longest), at, -1):
                 if text[at:end] in self._vocabulary:

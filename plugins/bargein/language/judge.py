@@ -130,7 +130,7 @@ class Judge:
         """
         own, grammar = self._language, self._grammar
         text = ends_of(words)
-        tokens = grammar.tokens(text)
+        tokens = grammar.tokens(text, is_final)
         if not tokens:
             return _NOTHING_AT_LAST if is_final else _NOTHING_YET
         agent = _agent_side(

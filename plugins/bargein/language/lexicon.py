@@ -218,9 +218,7 @@ def _language(tag: str, tables: Tables, where: str, source: str = "") -> Languag
         raise LanguageError(f"{where}{line}: {table}.{key}: {problem}") from problem
 
 
-def _grammar(
-    tables: Tables, *, always: Iterable[str] = (), ignored: Iterable[str] = ()
-) -> Grammar:
+def _grammar(tables: Tables, *, always: Iterable[str] = (), ignored: Iterable[str] = ()) -> Grammar:
     phrases: dict[str, Iterable[str]] = {ALWAYS: always, IGNORED: ignored}
     phrases |= {name: tables.get("hold", {}).get(name, ()) for name in HOLDS}
     phrases |= {name: tables.get("shift", {}).get(name, ()) for name in SHIFTS}
