@@ -6,17 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bargein import (
+    CallEnded,
     ControlRaised,
     Decision,
     DeferTurn,
     DeliverTurn,
+    Delivery,
     DuckPlayout,
     Event,
+    FileReceipt,
     Floor,
     HoldFloor,
     Kind,
+    MessageLocked,
+    OnCut,
     OverlapScored,
     PausePlayout,
+    PlayoutLocked,
     PlayoutProgressed,
     PlayoutStarted,
     PlayoutStopped,
@@ -24,6 +30,7 @@ from bargein import (
     ReportBackchannel,
     ResumePlayout,
     Rules,
+    SpeakAgain,
     State,
     TimePassed,
     ToolFinished,
@@ -68,9 +75,20 @@ HAPPENING: st.SearchStrategy[Timed] = st.one_of(
         st.booleans(),
     ),
     st.builds(
-        lambda must: lambda at: PlayoutStarted(at_ms=at, message_id="m", must_hear=must),
+        lambda name, must: lambda at: PlayoutStarted(at_ms=at, message_id=name, must_hear=must),
+        st.sampled_from("abm"),
         st.booleans(),
     ),
+    st.builds(
+        lambda name, on_cut: (
+            lambda at: MessageLocked(
+                at_ms=at, message_id=name, text=f"Code {name} is one two.", on_cut=on_cut
+            )
+        ),
+        st.sampled_from("ab"),
+        st.sampled_from(OnCut),
+    ),
+    st.builds(lambda must: lambda at: PlayoutLocked(at_ms=at, must_hear=must), st.booleans()),
     st.builds(lambda text: lambda at: PlayoutWorded(at_ms=at, text=text), SAID),
     st.builds(
         lambda chars, left: lambda at: PlayoutProgressed(at_ms=at, heard_chars=chars, left_ms=left),
@@ -89,7 +107,25 @@ HAPPENING: st.SearchStrategy[Timed] = st.one_of(
         st.floats(0, 1),
     ),
 )
-CALLS = st.lists(st.tuples(st.integers(0, 900), HAPPENING), max_size=60)
+TALKED_OVER: list[tuple[int, Timed]] = [
+    (0, lambda at: PlayoutStarted(at_ms=at, message_id="m")),
+    (
+        0,
+        lambda at: PlayoutWorded(at_ms=at, text="Your appointment is on Tuesday. Shall I book it?"),
+    ),
+    (900, lambda at: UserSpeechStarted(at_ms=at)),
+]
+LOCKED: list[tuple[int, Timed]] = [
+    (0, lambda at: MessageLocked(at_ms=at, message_id="a", text="Code a is one two.")),
+    (90, lambda at: PlayoutStarted(at_ms=at, message_id="a", must_hear=True)),
+    (0, lambda at: PlayoutWorded(at_ms=at, text="Code a is one two.")),
+]
+CALLS = st.builds(
+    list.__add__,
+    st.sampled_from([[], TALKED_OVER, LOCKED]),
+    st.lists(st.tuples(st.integers(0, 900), HAPPENING), max_size=60),
+)
+"""Random calls, most of which begin with somebody to talk over."""
 RULES = st.sampled_from(
     [
         (),
@@ -126,6 +162,7 @@ def ended(events: list[Event]) -> list[Event]:
         UserSpeechStopped(at_ms=last_ms),
         PlayoutStopped(at_ms=last_ms + 60_000),
         TimePassed(at_ms=last_ms + 120_000),
+        CallEnded(at_ms=last_ms + 120_000),
     ]
 
 
@@ -270,6 +307,40 @@ def test_heard_and_unheard_are_what_the_playout_said(
                 assert decision.heard + decision.unheard == said
         if state.playout is not None:
             assert state.playout.heard + state.playout.unheard == state.playout.text == said
+
+
+@given(CALLS, RULES)
+@settings(max_examples=300, deadline=None)
+def test_every_message_that_must_be_heard_has_its_receipts(
+    call: list[tuple[int, Timed]], rules: Rules
+) -> None:
+    events = ended(log_of(call))
+    tries: dict[str, int] = {}
+    filed: dict[str, list[FileReceipt]] = {"a": [], "b": []}
+    state = State()
+    for event in events:
+        state, decisions = step(rules, state, event)
+        if isinstance(event, MessageLocked):
+            tries[event.message_id] = tries.get(event.message_id, 0) + 1
+        for decision in decisions:
+            if isinstance(decision, SpeakAgain):
+                tries[decision.message_id] += 1
+                assert not state.user_speaking
+                assert isinstance(event, PlayoutStopped)
+            if isinstance(decision, FileReceipt):
+                filed[decision.message_id].append(decision)
+                assert (
+                    decision.heard + decision.unheard == f"Code {decision.message_id} is one two."
+                )
+                whole = isinstance(event, PlayoutStarted) or (
+                    isinstance(event, PlayoutStopped) and event.completed
+                )
+                assert whole or decision.state is not Delivery.DELIVERED
+                assert (decision.state is Delivery.DELIVERED) == (decision.unheard == "")
+    for name, receipts in filed.items():
+        assert len(receipts) == tries.get(name, 0)
+    assert not state.locks.active
+    assert state.locks.pending == ()
 
 
 @given(CALLS)

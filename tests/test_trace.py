@@ -2,14 +2,20 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bargein import Decision, Event, Kind, Reason, StopAt, UserSpeechStarted
+from bargein import Decision, Delivery, Event, Kind, OnCut, Reason, StopAt, UserSpeechStarted
 from bargein.core import trace
 from bargein.core.trace import TraceError
+from bargein.testing.core_player import play_logged
+from bargein.testing.rules import rules_of
+from bargein.testing.scene import load
+
+SCENES = Path(__file__).parent / "scenes"
 
 TYPES = [*typing.get_args(Event), *typing.get_args(Decision)]
 
@@ -20,6 +26,9 @@ def entries(draw: st.DrawFn) -> typing.Any:
     hints = typing.get_type_hints(kind)
     made = {
         Reason: st.sampled_from(Reason),
+        OnCut: st.sampled_from(OnCut),
+        Delivery: st.sampled_from(Delivery),
+        tuple[str, ...]: st.lists(st.text()).map(tuple),
         StopAt: st.sampled_from(StopAt),
         Kind: st.sampled_from(Kind),
         int: st.integers(0, 10**7),
@@ -29,7 +38,8 @@ def entries(draw: st.DrawFn) -> typing.Any:
     }
     values = {}
     for field in dataclasses.fields(kind):
-        options = typing.get_args(hints[field.name]) or (hints[field.name],)
+        hint = hints[field.name]
+        options = (hint,) if hint in made else typing.get_args(hint)
         some = [made[one] for one in options if one in made]
         values[field.name] = draw(st.one_of(*some, *([st.none()] if type(None) in options else [])))
     return kind(**values)
@@ -40,6 +50,17 @@ def test_every_entry_reads_back_as_it_was_written(entry: typing.Any) -> None:
     line = trace.write(entry)
     assert "\n" not in line
     assert trace.read(line) == entry
+
+
+@pytest.mark.parametrize("name", ["critical", "critical_emergency", "lock_hangup", "lock_two"])
+def test_a_must_hear_text_is_written_down_only_where_somebody_asks_for_it(name: str) -> None:
+    scene = load(SCENES / f"{name}.scene")
+    events, decisions = play_logged(scene, rules_of(scene))
+    hide, asked = trace.Redaction(), "".join(trace.write(entry) for entry in (*events, *decisions))
+    hidden = [hide(entry) for entry in (*events, *decisions)]
+    written = "".join(trace.write(entry) for entry in hidden)
+    assert "code is" in asked
+    assert "is four two" not in written.replace('"message_id": "Your code is four two', "")
 
 
 @pytest.mark.parametrize(

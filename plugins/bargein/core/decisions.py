@@ -32,6 +32,16 @@ class StopAt(Enum):
     PHRASE = "phrase"
 
 
+class Delivery(Enum):
+    """How far a must-hear message came."""
+
+    DELIVERED = "delivered"
+    CUT = "cut"
+    """It was begun, and not heard to its end."""
+    UNDELIVERED = "undelivered"
+    """Nothing of it was heard."""
+
+
 class Reason(Enum):
     """Why the floor moved or stayed. Read by people, in logs and in scenes; never parsed."""
 
@@ -65,6 +75,11 @@ class Reason(Enum):
     AGENT_FINISHED = "agent finished"
     AGENT_CUT = "agent was cut off elsewhere"
     NO_RULE = "no rule had an opinion"
+    HANDED_OFF = "handed off"
+    KEY_PRESSED = "a key was pressed"
+    CALL_ENDED = "call ended"
+    NEVER_SOUNDED = "it never sounded"
+    NEXT_CHANCE = "next chance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +123,8 @@ class YieldFloor(_Stamped):
     """What it had said when the decision fell; the word in the air may still be finished."""
     unheard: str = ""
     """The rest of what is known of it. ``heard + unheard`` is all the playout said."""
+    breaks_lock: bool = False
+    """True where it ends a message that must be heard: those queued behind it end as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +155,30 @@ class DeliverTurn(_Stamped):
     kind: Kind | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReceipt(_Stamped):
+    """An attempt at a must-hear message is over: write down how far it came."""
+
+    message_id: str
+    state: Delivery
+    heard: str
+    unheard: str
+    played_ms: int = 0
+    total_ms: int | None = None
+    """How long all of it takes, where that is known."""
+    attempts: int = 1
+    pending: bool = False
+    """Whether it will be spoken again, in this call or the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakAgain(_Stamped):
+    """Here is the chance to say a must-hear message again, or the rest of it."""
+
+    message_id: str
+    text: str
+
+
 Decision: TypeAlias = (
     DuckPlayout
     | PausePlayout
@@ -148,5 +189,7 @@ Decision: TypeAlias = (
     | ReportBackchannel
     | DeferTurn
     | DeliverTurn
+    | FileReceipt
+    | SpeakAgain
 )
 """Every decision there is. Closed, like ``Event``."""

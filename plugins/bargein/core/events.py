@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
+
+BROKEN_BY = ("emergency", "emergency_stop", "handoff")
+"""What may break a must-hear message off, unless it says otherwise: an emergency that the caller
+tells of, and controls by their names."""
+
+
+class OnCut(Enum):
+    """What becomes of a must-hear message that was not heard in full."""
+
+    REPEAT = "repeat"
+    """It is spoken again, from its beginning, at the next chance: when the agent has finished
+    something else and nobody speaks, in this call or the next."""
+    RESUME = "resume"
+    """The same with its unheard rest."""
+    REPORT = "report"
+    """The receipt says so, and that is all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +95,34 @@ class PlayoutStopped(_Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutLocked(_Stamped):
+    """From now on the user may not talk over the current playout, or may again."""
+
+    must_hear: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLocked(_Stamped):
+    """A message was handed in that must be heard in full; its playout has yet to start."""
+
+    message_id: str
+    text: str
+    on_cut: OnCut = OnCut.REPORT
+    broken_by: tuple[str, ...] = BROKEN_BY
+    attempts: int = 0
+    """How often it was begun before."""
+    heard: str = ""
+    """What was heard of it before, where only the rest is to be spoken."""
+    pending: bool = False
+    """True for a message of an earlier call, which is spoken at the next chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(_Stamped):
+    """Somebody hung up, or the call was handed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted(_Stamped):
     """The agent called a tool and waits for it."""
 
@@ -112,6 +157,9 @@ Event: TypeAlias = (
     | PlayoutWorded
     | PlayoutProgressed
     | PlayoutStopped
+    | PlayoutLocked
+    | MessageLocked
+    | CallEnded
     | ToolStarted
     | ToolFinished
     | ControlRaised

@@ -22,9 +22,12 @@ from .decisions import (
     YieldFloor,
 )
 from .events import (
+    CallEnded,
     ControlRaised,
     Event,
+    MessageLocked,
     OverlapScored,
+    PlayoutLocked,
     PlayoutProgressed,
     PlayoutStarted,
     PlayoutStopped,
@@ -36,6 +39,8 @@ from .events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
+from .locks import Locked, Locks
+from .locks import settle as settle_locks
 from .overlap import Later, Overlap, Rules, Ruling, Score, Verdict, WordsGo
 from .playout import Playout
 
@@ -49,6 +54,7 @@ WEIGH_MS = 1_000
 """How long a "yes" that looked like a backchannel waits for the agent to turn out to be asking."""
 
 
+NO_LOCKS = Locks()
 SAME_OVERLAP_MS = 2_000
 """Words that come later than this after the user fell silent belong to no earlier overlap."""
 
@@ -80,11 +86,14 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
     Floor.OPEN: {
         UserSpeechStarted: Floor.USER,
         PlayoutStarted: Floor.AGENT,
+        CallEnded: Floor.OPEN,
         UserSpeechStopped: Floor.OPEN,
         UserWordsHeard: Floor.OPEN,
         OverlapScored: Floor.OPEN,
         PlayoutWorded: Floor.OPEN,
         PlayoutProgressed: Floor.OPEN,
+        PlayoutLocked: Floor.OPEN,
+        MessageLocked: Floor.OPEN,
         PlayoutStopped: Floor.OPEN,
         ToolStarted: Floor.OPEN,
         ToolFinished: Floor.OPEN,
@@ -93,12 +102,15 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
     },
     Floor.USER: {
         UserSpeechStopped: Floor.OPEN,
+        CallEnded: Floor.OPEN,
         PlayoutStarted: Floor.CONTESTED,  # the agent begins on top of the user
         UserSpeechStarted: Floor.USER,
         UserWordsHeard: Floor.USER,
         OverlapScored: Floor.USER,
         PlayoutWorded: Floor.USER,
         PlayoutProgressed: Floor.USER,
+        PlayoutLocked: Floor.USER,
+        MessageLocked: Floor.USER,
         PlayoutStopped: Floor.USER,
         ToolStarted: Floor.USER,
         ToolFinished: Floor.USER,
@@ -109,12 +121,15 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         UserSpeechStarted: Floor.CONTESTED,  # someone talks over us
         Again.REOPENED: Floor.CONTESTED,  # a held overlap grew, or words came that no VAD heard
         PlayoutStopped: Floor.OPEN,
+        CallEnded: Floor.OPEN,
         UserSpeechStopped: Floor.AGENT,
         UserWordsHeard: Floor.AGENT,
         OverlapScored: Floor.AGENT,
         PlayoutStarted: Floor.AGENT,  # the next message follows without a gap
         PlayoutWorded: Floor.AGENT,
         PlayoutProgressed: Floor.AGENT,
+        PlayoutLocked: Floor.AGENT,
+        MessageLocked: Floor.AGENT,
         ToolStarted: Floor.AGENT,
         ToolFinished: Floor.AGENT,
         ControlRaised: Floor.AGENT,
@@ -125,6 +140,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         Ruling.SHIFT: Floor.USER,
         Ruling.WAIT: Floor.CONTESTED,
         PlayoutStopped: Floor.OPEN,
+        CallEnded: Floor.OPEN,
         UserSpeechStarted: Floor.CONTESTED,
         UserSpeechStopped: Floor.CONTESTED,
         UserWordsHeard: Floor.CONTESTED,
@@ -132,6 +148,8 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         PlayoutStarted: Floor.CONTESTED,
         PlayoutWorded: Floor.CONTESTED,
         PlayoutProgressed: Floor.CONTESTED,
+        PlayoutLocked: Floor.CONTESTED,
+        MessageLocked: Floor.CONTESTED,
         ToolStarted: Floor.CONTESTED,
         ToolFinished: Floor.CONTESTED,
         ControlRaised: Floor.CONTESTED,
@@ -176,6 +194,9 @@ class State:
     """Words since the user asked for a moment ("hang on"); None if they did not. Nobody answers
     them: they begin the turn that comes."""
 
+    locks: Locks = NO_LOCKS
+    """The messages that must be heard in full."""
+
     due_at_ms: int | None = None
     """Send ``TimePassed`` at this instant if nothing happens first."""
 
@@ -213,9 +234,9 @@ def step(rules: Rules, state: State, event: Event) -> Step:
 
 
 def _settle(rules: Rules, state: State, event: Event) -> Step:
-    was = state.floor
+    was, said = state.floor, state.playout
     state = _noted(state, event)
-    if isinstance(event, PlayoutStopped):
+    if isinstance(event, PlayoutStopped | CallEnded):
         state, decisions = _finished(rules, state, was, event)
     elif state.floor is Floor.CONTESTED:
         state, decisions = _judged(rules, _evidence(state, was, event), event)
@@ -227,10 +248,38 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     else:
         decisions = ()
     state, reported = _weighed(state)
+    decisions += reported
+    if state.locks is not NO_LOCKS or isinstance(event, MessageLocked):
+        state, filed = _unlocked(state, event, said, decisions)
+        decisions += filed
     due_at_ms = _due(state)
     if due_at_ms != state.due_at_ms:  # copies are what a step costs
         state = replace(state, due_at_ms=due_at_ms)
-    return state, decisions + reported
+    return state, decisions
+
+
+def _unlocked(
+    state: State, event: Event, said: Playout | None, decisions: tuple[Decision, ...]
+) -> Step:
+    """What becomes of the messages that must be heard, and of words that wait for them."""
+    locks, filed = settle_locks(
+        state.locks,
+        event,
+        said.at(event.at_ms) if said else None,
+        decisions,
+        agent_sounds=state.floor in (Floor.AGENT, Floor.CONTESTED),
+        user_speaks=state.user_speaking,
+    )
+    if locks == NO_LOCKS:
+        locks = NO_LOCKS
+    state = replace(state, locks=locks)
+    if locks.active or not state.kept or state.floor in (Floor.AGENT, Floor.CONTESTED):
+        return state, filed
+    # They waited for a message that will not be heard now.
+    reason = filed[-1].reason if filed else Reason.AGENT_FINISHED
+    passed = PassFloor(at_ms=state.at_ms, reason=reason)
+    delivered = _delivery(state, (state.moment or ()) + state.kept, reason, None)
+    return replace(state, kept=(), moment=None), (*filed, passed, delivered)
 
 
 def _noted(state: State, event: Event) -> State:
@@ -273,6 +322,8 @@ def _noted(state: State, event: Event) -> State:
             playout = replace(playout, text=playout.text + event.text)
         case PlayoutProgressed() if playout:
             playout = playout.progressed(event.heard_chars, event.left_ms)
+        case PlayoutLocked() if playout:
+            playout = replace(playout, must_hear=event.must_hear)
         case ToolStarted():
             tools = (*tools, event.name)
         case ToolFinished() if event.name in tools:
@@ -290,6 +341,9 @@ def _reopens(state: State, event: Event) -> bool:
             return bool(text) and not told
         case ControlRaised():
             return True
+        case PlayoutStarted() if state.kept and state.overlap and not event.must_hear:
+            # Behind a message that must be heard, what was said over it counts.
+            return state.overlap.must_hear
         case TimePassed() if state.verdict and state.overlap and state.user_speaking:
             ask_again_at_ms = state.verdict.ask_again_at_ms
             return ask_again_at_ms is not None and ask_again_at_ms <= event.at_ms
@@ -336,10 +390,11 @@ def _evidence(state: State, was: Floor, event: Event) -> State:
             overlap = replace(overlap, scores=(*others, score))
         case ControlRaised():
             overlap = replace(overlap, controls=(*overlap.controls, event.name))
-        case TimePassed() if was is Floor.AGENT:
+        case TimePassed() | PlayoutStarted() if was is Floor.AGENT:
             # The protection has run out: what was said under it counts now.
             overlap = replace(overlap, finals=" ".join(kept.text for kept in state.kept))
     playout = state.playout or Playout(since_ms=event.at_ms)
+    locked = _lock_of(state, playout, event)
     overlap = replace(
         overlap,
         seen_at_ms=event.at_ms,
@@ -347,6 +402,7 @@ def _evidence(state: State, was: Floor, event: Event) -> State:
         silent_since_ms=silent_since_ms,
         message_id=playout.message_id,
         must_hear=playout.must_hear,
+        broken_by=locked.broken_by if locked else None,
         agent_said=playout.heard,
         agent_unsaid=playout.unheard,
         agent_spoke_ms=playout.audible_ms,
@@ -355,6 +411,16 @@ def _evidence(state: State, was: Floor, event: Event) -> State:
         tools_running=state.tools,
     )
     return replace(state, overlap=overlap)
+
+
+def _lock_of(state: State, playout: Playout, event: Event) -> Locked | None:
+    """The message that is being heard, if it must be; at its start it is the one queued first."""
+    if not playout.must_hear:
+        return None
+    if isinstance(event, PlayoutStarted):
+        here = (one for one in state.locks.queued if one.message_id == playout.message_id)
+        return next(here, None)
+    return state.locks.of(playout.message_id)
 
 
 def _heard(overlap: Overlap, event: UserWordsHeard) -> tuple[Overlap, tuple[str, ...]]:
@@ -496,6 +562,7 @@ def _shift(state: State, verdict: Verdict) -> Step:
             stop_at=verdict.stop_at,
             heard=said.heard,
             unheard=said.unheard,
+            breaks_lock=said.must_hear,
         )
     ]
     waiting = (state.moment or ()) + state.kept
@@ -563,9 +630,12 @@ def _resumed(state: State, reason: Reason) -> Step:
     return state, (ResumePlayout(at_ms=state.at_ms, reason=reason),)
 
 
-def _finished(rules: Rules, state: State, was: Floor, event: PlayoutStopped) -> Step:
+def _finished(rules: Rules, state: State, was: Floor, event: PlayoutStopped | CallEnded) -> Step:
     """The agent's audio ended by itself or by somebody else's hand; whatever waited goes on."""
-    reason = Reason.AGENT_FINISHED if event.completed else Reason.AGENT_CUT
+    completed = isinstance(event, PlayoutStopped) and event.completed
+    reason = Reason.AGENT_FINISHED if completed else Reason.AGENT_CUT
+    if isinstance(event, CallEnded):
+        reason = Reason.CALL_ENDED
     state, resumed = _resumed(state, reason)
     said, overlap = state.playout, state.overlap
     state = replace(state, playout=None, overlap=None, verdict=None)
@@ -581,7 +651,7 @@ def _finished(rules: Rules, state: State, was: Floor, event: PlayoutStopped) -> 
     turn: tuple[Kept, ...] = ()
     kind: Kind | None = None
     for kept in waiting:
-        if kept.words is WordsGo.WEIGHED and overlap is not None and event.completed:
+        if kept.words is WordsGo.WEIGHED and overlap is not None and completed:
             verdict = _asked(rules, _afterwards(overlap, said, kept, state.at_ms))
             if verdict.ruling is Ruling.HOLD:
                 placed.append(
@@ -596,6 +666,10 @@ def _finished(rules: Rules, state: State, was: Floor, event: PlayoutStopped) -> 
             kind = verdict.kind
         turn += (kept,)
     state = _quiet(replace(state, floor=Floor.OPEN))
+    if state.locks.queued and not isinstance(event, CallEnded):
+        # Another message that must be heard follows: what was said waits for that one as well.
+        still = tuple(replace(kept, words=WordsGo.DELIVERED, until_ms=None) for kept in turn)
+        return replace(state, kept=still), (*resumed, *placed)
     if turn or state.user_speaking:
         placed.append(PassFloor(at_ms=state.at_ms, reason=reason))
     if turn:
@@ -657,6 +731,7 @@ def _weighed(state: State) -> Step:
 def _due(state: State) -> int | None:
     """The next instant at which something changes if nothing happens."""
     instants = [kept.until_ms for kept in state.kept]
+    instants.append(state.locks.due_at_ms)
     verdict, overlap = state.verdict, state.overlap
     if verdict and overlap and state.floor is Floor.CONTESTED:
         instants += [verdict.ask_again_at_ms, overlap.began_at_ms + MAX_OVERLAP_MS]

@@ -45,6 +45,8 @@ class Overlap:
     message_id: str = ""
     must_hear: bool = False
     """True for a message the user may not talk over, such as a recording notice."""
+    broken_by: tuple[str, ...] | None = None
+    """What may break that message off; None where it does not say."""
     agent_said: str = ""
     """What the user has heard of this playout so far."""
     agent_unsaid: str = ""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any, TypeAlias, get_args
 
-from .decisions import Decision, Kind, Reason, StopAt
-from .events import Event
+from .decisions import Decision, Delivery, FileReceipt, Kind, Reason, SpeakAgain, StopAt, YieldFloor
+from .events import (
+    Event,
+    MessageLocked,
+    OnCut,
+    PlayoutLocked,
+    PlayoutStarted,
+    PlayoutStopped,
+    PlayoutWorded,
+)
 
 SCHEMA = 1
 """Raised when a line written today could be misread by yesterday's reader."""
@@ -19,15 +27,62 @@ Entry: TypeAlias = Event | Decision
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (*get_args(Event), *get_args(Decision))
 }
-_ENUMS: dict[str, type[Enum]] = {"reason": Reason, "kind": Kind, "stop_at": StopAt}
+_ENUMS: dict[str, type[Enum]] = {
+    "reason": Reason,
+    "kind": Kind,
+    "stop_at": StopAt,
+    "on_cut": OnCut,
+    "state": Delivery,
+}
 
 
 class TraceError(ValueError):
     """A line that is not one of ours."""
 
 
+@dataclass(slots=True)
+class Redaction:
+    """Hides what messages say that must be heard: it may be a one-time code.
+
+    Every letter and digit becomes an "x", so that a trace still replays to the same decisions.
+    Entries come in the order of the call.
+    """
+
+    _locked: bool = False
+
+    def __call__(self, entry: Entry) -> Entry:
+        """The entry as it may be written down."""
+        match entry:
+            case PlayoutStarted() | PlayoutLocked():
+                self._locked = entry.must_hear
+            case PlayoutStopped():
+                self._locked = False
+            case PlayoutWorded() if self._locked:
+                return replace(entry, text=_hidden(entry.text))
+            case MessageLocked():
+                return replace(entry, text=_hidden(entry.text), heard=_hidden(entry.heard))
+            case SpeakAgain():
+                return replace(entry, text=_hidden(entry.text))
+            case FileReceipt():
+                return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
+            case YieldFloor() if entry.breaks_lock:
+                return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
+        return entry
+
+
+def _hidden(text: str) -> str:
+    return "".join("x" if character.isalnum() else character for character in text)
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def write(entry: Entry) -> str:
-    """One line of JSON, without the newline: ``{"at_ms": 900, "type": "UserSpeechStarted"}``."""
+    """One line of JSON, without the newline: ``{"at_ms": 900, "type": "UserSpeechStarted"}``.
+
+    As it is; put a `Redaction` before it where others may read.
+    """
     line: dict[str, Any] = {"v": SCHEMA, "type": type(entry).__name__}
     for field in fields(entry):
         value = getattr(entry, field.name)
@@ -55,7 +110,8 @@ def read(line: str) -> Entry:
         raise TraceError(f"unknown type {name!r} in a trace")
     try:
         values = {
-            key: _ENUMS[key](value) if key in _ENUMS else value for key, value in found.items()
+            key: _ENUMS[key](value) if key in _ENUMS else _frozen(value)
+            for key, value in found.items()
         }
         entry: Entry = _TYPES[name](**values)
     except (TypeError, ValueError) as error:

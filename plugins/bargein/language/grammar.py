@@ -129,7 +129,7 @@ class Grammar:
         self._begin()
 
     def tokens(self, text: str, is_final: bool = True) -> list[str]:
-        """The words of a text, as they are spelled; the last of a text that grows may be half said."""
+        """The words of a text, as they are spelled; of a growing text the last may be half said."""
         words = self._writing.words(text)
         if self._writing.spaced:
             return words

@@ -8,15 +8,20 @@ from bargein.core.decisions import (
     Decision,
     DeferTurn,
     DeliverTurn,
+    FileReceipt,
     PausePlayout,
     ReportBackchannel,
     ResumePlayout,
+    SpeakAgain,
     StopAt,
     YieldFloor,
 )
 from bargein.core.events import (
+    CallEnded,
     ControlRaised,
     Event,
+    MessageLocked,
+    OnCut,
     OverlapScored,
     PlayoutProgressed,
     PlayoutStarted,
@@ -30,6 +35,7 @@ from bargein.core.events import (
     UserWordsHeard,
 )
 from bargein.core.floor import State, step
+from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
 
 from .scene import Line, Scene
@@ -40,12 +46,12 @@ WORD_MS = 300
 
 def written(decision: Decision) -> str:
     """A decision the way scenes write it: ``900 YieldFloor(correction): floor taken``."""
-    kind = getattr(decision, "kind", None)
+    kind = decision.state if isinstance(decision, FileReceipt) else getattr(decision, "kind", None)
     name = type(decision).__name__ + (f"({kind.value})" if kind else "")
-    if isinstance(decision, DeferTurn | DeliverTurn | ReportBackchannel):
+    if isinstance(decision, DeferTurn | DeliverTurn | ReportBackchannel | SpeakAgain):
         name += f' "{decision.text}"'
     line = f"{decision.at_ms} {name}: {decision.reason.value}"
-    if isinstance(decision, YieldFloor):
+    if isinstance(decision, YieldFloor | FileReceipt):
         line += f' | heard "{decision.heard}"'
     return line
 
@@ -61,6 +67,7 @@ def matches(line: str, expected: str) -> bool:
 class _Message:
     text: str
     must_hear: bool
+    message_id: str
 
     @property
     def onsets(self) -> list[int]:
@@ -74,17 +81,16 @@ class _Message:
 class _Agent:
     """A voice that says a word every 300 ms, and does as it is told."""
 
-    def __init__(self, words: bool) -> None:
-        self._words = words
+    def __init__(self) -> None:
         self._queue: list[_Message] = []
         self._now: _Message | None = None
         self._said = 0  # words begun
         self._next_ms: int | None = None  # when the next word begins, or the message ends
         self._paused = False
 
-    def say(self, text: str, must_hear: bool, at_ms: int) -> None:
-        self._queue.append(_Message(text, must_hear))
-        if self._now is None:
+    def say(self, message: _Message, at_ms: int) -> None:
+        self._queue.append(message)
+        if self._now is None and self._next_ms is None:
             self._next_ms = at_ms
 
     @property
@@ -104,7 +110,7 @@ class _Agent:
             events += [
                 PlayoutStarted(
                     at_ms=at_ms,
-                    message_id=self._now.text,
+                    message_id=self._now.message_id,
                     must_hear=self._now.must_hear,
                 ),
                 PlayoutWorded(at_ms=at_ms, text=self._now.text),
@@ -127,14 +133,22 @@ class _Agent:
                 self._paused = False
                 if self._next_ms is not None:
                     self._next_ms = max(self._next_ms, at_ms)
-            case YieldFloor() if self._now is not None:
-                stopped_ms = at_ms
-                if decision.stop_at is not StopAt.NOW and self._next_ms is not None:
-                    stopped_ms = max(at_ms, self._next_ms)
-                self._now, self._next_ms, self._paused = None, None, False
-                self._queue.clear()
-                return [(stopped_ms, PlayoutStopped(at_ms=stopped_ms, completed=False))]
+            case YieldFloor():
+                return self._cut(decision, at_ms)
+            case SpeakAgain():
+                self.say(_Message(decision.text, True, decision.message_id), at_ms)
         return []
+
+    def _cut(self, decision: YieldFloor, at_ms: int) -> list[tuple[int, Event]]:
+        if self._now is None:
+            return []
+        stopped_ms = at_ms
+        if decision.stop_at is not StopAt.NOW and self._next_ms is not None:
+            stopped_ms = max(at_ms, self._next_ms)
+        kept = [] if decision.breaks_lock else [one for one in self._queue if one.must_hear]
+        self._now, self._queue, self._paused = None, kept, False
+        self._next_ms = stopped_ms if kept else None
+        return [(stopped_ms, PlayoutStopped(at_ms=stopped_ms, completed=False))]
 
 
 def play(scene: Scene, rules: Rules) -> list[Decision]:
@@ -144,43 +158,92 @@ def play(scene: Scene, rules: Rules) -> list[Decision]:
 
 def play_logged(scene: Scene, rules: Rules) -> tuple[list[Event], list[Decision]]:
     """Play a scene; every event that was fed, and every decision."""
-    state, said, log = State(), list[Decision](), list[Event]()
-    agent = _Agent(words=scene.options.get("words") != "no")
-    lines, later = list(scene.lines), list[tuple[int, Event]]()
+    player = _Player(scene, rules)
+    player.play()
+    return player.log, player.said
 
-    def feed(event: Event) -> None:
-        nonlocal state
-        log.append(event)
-        state, decisions = step(rules, state, event)
-        for decision in decisions:
-            said.append(decision)
-            later.extend(agent.obey(decision, decision.at_ms))
-            later.sort(key=lambda entry: entry[0])
 
-    while True:
-        instants = [
-            (state.due_at_ms, 0),
-            (agent.next_ms, 1),
-            (later[0][0] if later else None, 2),
-            (lines[0].at_ms if lines else None, 3),
-        ]
-        known = [(at_ms, order) for at_ms, order in instants if at_ms is not None]
-        if not known:
-            return log, said
-        at_ms, order = min(known)
-        if order == 0:
-            feed(TimePassed(at_ms=at_ms))
-        elif order == 1:
-            for event in agent.happens(at_ms):
-                feed(event)
-        elif order == 2:
-            feed(later.pop(0)[1])
-        else:
-            line = lines.pop(0)
-            if line.who in ("agent", "agent!"):
-                agent.say(line.what, line.who == "agent!", line.at_ms)
+class _Player:
+    """One scene, on its way."""
+
+    def __init__(self, scene: Scene, rules: Rules) -> None:
+        self._lines = list(scene.lines)
+        self._on_cut = OnCut(scene.options.get("on_cut", "report"))
+        self._rules = rules
+        self._state = State()
+        self._agent = _Agent()
+        self._later: list[tuple[int, Event]] = []
+        self._unfinished: dict[str, FileReceipt] = {}
+        self.log: list[Event] = []
+        self.said: list[Decision] = []
+
+    def play(self) -> None:
+        while True:
+            instants = [
+                (self._state.due_at_ms, 0),
+                (self._later[0][0] if self._later else None, 1),
+                (self._agent.next_ms, 2),
+                (self._lines[0].at_ms if self._lines else None, 3),
+            ]
+            known = [(at_ms, order) for at_ms, order in instants if at_ms is not None]
+            if not known:
+                return
+            at_ms, order = min(known)
+            if order == 0:
+                self._feed(TimePassed(at_ms=at_ms))
+            elif order == 1:
+                self._feed(self._later.pop(0)[1])
+            elif order == 2:
+                for event in self._agent.happens(at_ms):
+                    self._feed(event)
             else:
-                feed(event_of(line))
+                self._line(self._lines.pop(0))
+
+    def _feed(self, event: Event) -> None:
+        self.log.append(event)
+        self._state, decisions = step(self._rules, self._state, event)
+        for decision in decisions:
+            self.said.append(decision)
+            if isinstance(decision, FileReceipt):
+                self._unfinished.pop(decision.message_id, None)
+                if decision.pending:
+                    self._unfinished[decision.message_id] = decision
+            self._later += self._agent.obey(decision, decision.at_ms)
+            self._later.sort(key=lambda entry: entry[0])
+
+    def _line(self, line: Line) -> None:
+        match line.who:
+            case "agent" | "agent!":
+                self._say(line.what, line.at_ms, must_hear=line.who == "agent!")
+            case "reply":
+                marked = Marked()
+                for piece in (*marked.feed(line.what), *marked.end()):
+                    self._say(piece.text.strip(), line.at_ms, must_hear=piece.must_hear)
+            case "hangup":
+                self._feed(CallEnded(at_ms=line.at_ms))
+                self._agent, self._later = _Agent(), []
+            case "call":
+                self._state = State(at_ms=line.at_ms)
+                for receipt in self._unfinished.values():
+                    self._feed(self._pending(receipt, line.at_ms))
+            case _:
+                self._feed(event_of(line))
+
+    def _say(self, text: str, at_ms: int, *, must_hear: bool) -> None:
+        if must_hear:
+            self._feed(MessageLocked(at_ms=at_ms, message_id=text, text=text, on_cut=self._on_cut))
+        self._agent.say(_Message(text, must_hear, text), at_ms)
+
+    def _pending(self, receipt: FileReceipt, at_ms: int) -> MessageLocked:
+        return MessageLocked(
+            at_ms=at_ms,
+            message_id=receipt.message_id,
+            text=receipt.heard + receipt.unheard,
+            on_cut=self._on_cut,
+            attempts=receipt.attempts,
+            heard=receipt.heard if self._on_cut is OnCut.RESUME else "",
+            pending=True,
+        )
 
 
 def event_of(line: Line) -> Event:

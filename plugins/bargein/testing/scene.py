@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-WHO = ("agent", "agent!", "user", "user.", "asr~", "asr", "score", "control", "tool", "tool.", "=>")
-OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language")
+WHO = (
+    "agent", "agent!", "reply", "user", "user.", "asr~", "asr", "score", "control", "tool", "tool.",
+    "hangup", "call", "=>",
+)  # fmt: skip
+SILENT = ("user", "user.", "hangup", "call")
+"""Who says nothing."""
+OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language", "on_cut")
 
 
 class SceneError(ValueError):
@@ -56,14 +61,16 @@ def parse(script: str, name: str = "scene") -> Scene:
     """Read a scene.
 
     A line is ``TIME WHO WHAT``, the time in milliseconds of the call. ``WHO`` is one of: ``agent``
-    (it says a text, 300 ms a word), ``agent!`` (must hear), ``user`` and ``user.`` (their voice
-    begins and ends), ``asr~`` and ``asr`` (a partial, a final; ``asr@es`` where the recogniser
-    tells the language), ``score`` (``0.9 name``: a detector's backchannel probability),
-    ``control``, ``tool`` and ``tool.`` (by name), ``=>`` (this must be decided). ``@option
-    value`` sets how it is played: ``tolerance`` in ms, ``preset``, ``language`` (a tag, several
-    with spaces between them, or ``auto``), ``min_speak`` in ms, ``words no`` for a text-to-speech
-    without word times, ``rules none`` for an empty rule tuple. ``#`` begins a comment; the first
-    one is the title.
+    (it says a text, 300 ms a word), ``agent!`` (must hear), ``reply`` (of an LLM: what stands
+    between ``<must-hear>`` and ``</must-hear>`` must be heard), ``user`` and ``user.`` (their
+    voice begins and ends), ``asr~`` and ``asr`` (a partial, a final; ``asr@es`` where the
+    recogniser tells the language), ``score`` (``0.9 name``: a detector's backchannel
+    probability), ``control``, ``tool`` and ``tool.`` (by name), ``hangup``, ``call`` (the same
+    caller calls again), ``=>`` (this must be decided). ``@option value`` sets how it is played:
+    ``tolerance`` in ms, ``preset``, ``language`` (a tag, several with spaces between them, or
+    ``auto``), ``min_speak`` in ms, ``words no`` for a text-to-speech without word times,
+    ``on_cut`` (what becomes of a must-hear message that was cut), ``rules none`` for an empty
+    rule tuple. ``#`` begins a comment; the first one is the title.
 
     Raises:
         SceneError: a line that cannot be read, with its number and the way out.
@@ -96,7 +103,7 @@ def parse(script: str, name: str = "scene") -> Scene:
             raise SceneError(
                 f"{name}:{number}: nobody is called {who!r}; there are {', '.join(WHO)}"
             )
-        if who not in ("user", "user.") and not what:
+        if who not in SILENT and not what:
             raise SceneError(f"{name}:{number}: {who!r} needs a text behind it")
         if who == "score" and not _SCORE.match(what):
             raise SceneError(

@@ -1,0 +1,231 @@
+"""Which messages must still be heard in full, and what became of each?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from .decisions import Decision, DeliverTurn, Delivery, FileReceipt, Reason, SpeakAgain, YieldFloor
+from .events import CallEnded, Event, MessageLocked, OnCut, PlayoutStarted, PlayoutStopped
+from .playout import Playout
+
+START_MS = 8_000
+"""A message that is not heard so long after the agent fell silent will not come."""
+MAX_ATTEMPTS = 5
+"""A message that was cut so often is not tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """One must-hear message on its way."""
+
+    message_id: str
+    text: str
+    on_cut: OnCut
+    broken_by: tuple[str, ...]
+    attempts: int = 0
+    heard: str = ""
+    """What was heard of it before this attempt, where only the rest is spoken now."""
+
+    @property
+    def rest(self) -> str:
+        """What this attempt says."""
+        return self.text[len(self.heard) :].lstrip()
+
+    @property
+    def tried_enough(self) -> bool:
+        return self.on_cut is OnCut.REPORT or self.attempts >= MAX_ATTEMPTS
+
+    def heard_by(self, said: Playout | None) -> str:
+        """What has been heard of it by now."""
+        if said is None or not said.heard:
+            return self.heard
+        if said.text.strip() == self.rest:
+            at = len(self.text) - len(self.rest) - (len(said.text) - len(said.text.lstrip()))
+            return self.text[: at + len(said.heard)]
+        return f"{self.heard} {said.heard}".strip()  # a service that rewrites what it is given
+
+    def again(self, heard: str) -> Locked:
+        """Ready for the next attempt."""
+        return replace(self, heard=heard if self.on_cut is OnCut.RESUME else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locks:
+    """The must-hear messages of a call."""
+
+    queued: tuple[Locked, ...] = ()
+    """Handed in, and not heard yet."""
+    playing: Locked | None = None
+    pending: tuple[Locked, ...] = ()
+    """To be spoken at the next chance."""
+    quiet_since_ms: int | None = None
+    """Since when nothing sounds although something is queued."""
+
+    @property
+    def active(self) -> bool:
+        """Is one being heard, or about to be?"""
+        return self.playing is not None or bool(self.queued)
+
+    @property
+    def due_at_ms(self) -> int | None:
+        return None if self.quiet_since_ms is None else self.quiet_since_ms + START_MS
+
+    def of(self, message_id: str) -> Locked | None:
+        """The message that is being heard, if it is this one."""
+        playing = self.playing
+        return playing if playing and playing.message_id == message_id else None
+
+
+Settled: TypeAlias = tuple[Locks, tuple[Decision, ...]]
+
+
+def settle(
+    locks: Locks,
+    event: Event,
+    said: Playout | None,
+    decisions: Iterable[Decision],
+    *,
+    agent_sounds: bool,
+    user_speaks: bool,
+) -> Settled:
+    """Take one event.
+
+    Args:
+        locks: as they were.
+        event: what happened.
+        said: the playout as it was when it happened.
+        decisions: what was decided about it.
+        agent_sounds: whether the agent is heard after it.
+        user_speaks: whether the user speaks.
+    """
+    at_ms = event.at_ms
+    filed: list[Decision] = []
+    match event:
+        case MessageLocked():
+            locks = _handed_in(locks, event)
+        case PlayoutStarted():
+            if locks.playing is not None:
+                # The next message follows without a gap.
+                locks = _ended(locks, said, at_ms, Reason.AGENT_FINISHED, filed)
+            place = next(
+                (n for n, one in enumerate(locks.queued) if one.message_id == event.message_id),
+                None,
+            )
+            if place is not None:
+                queued = locks.queued[:place] + locks.queued[place + 1 :]
+                locks = replace(locks, playing=locks.queued[place], queued=queued)
+        case PlayoutStopped() if locks.playing is not None:
+            reason = Reason.AGENT_FINISHED if event.completed else Reason.AGENT_CUT
+            locks = _ended(locks, said, at_ms, reason, filed)
+        case CallEnded():
+            locks = _ended(locks, said, at_ms, Reason.CALL_ENDED, filed)
+            locks = _unheard(locks, at_ms, Reason.CALL_ENDED, filed, again=False)
+            return replace(locks, pending=(), quiet_since_ms=None), tuple(filed)
+    broken = next((one for one in decisions if isinstance(one, YieldFloor)), None)
+    if broken is not None and locks.playing is not None:
+        # Who breaks a message off does not want to hear it again at once, nor those behind it.
+        locks = _ended(locks, said, at_ms, broken.reason, filed, again=False)
+        locks = _unheard(locks, at_ms, broken.reason, filed, again=False)
+    if locks.due_at_ms is not None and at_ms >= locks.due_at_ms and not agent_sounds:
+        locks = _unheard(locks, at_ms, Reason.NEVER_SOUNDED, filed, again=True)
+    if isinstance(event, PlayoutStopped) and event.completed and said is not None:
+        speaks = user_speaks or any(isinstance(one, DeliverTurn) for one in decisions)
+        if locks.pending and not locks.active and not speaks:
+            locks, again = _next_chance(locks, at_ms)
+            filed.append(again)
+    since_ms: int | None = None
+    if locks.queued and not agent_sounds:
+        since_ms = at_ms if locks.quiet_since_ms is None else locks.quiet_since_ms
+    if since_ms != locks.quiet_since_ms:
+        locks = replace(locks, quiet_since_ms=since_ms)
+    return locks, tuple(filed)
+
+
+def _handed_in(locks: Locks, event: MessageLocked) -> Locks:
+    message = Locked(
+        message_id=event.message_id,
+        text=event.text,
+        on_cut=event.on_cut,
+        broken_by=tuple(event.broken_by),
+        attempts=event.attempts,
+        heard=event.heard,
+    )
+    if event.pending:
+        return replace(locks, pending=(*locks.pending, message))
+    return replace(locks, queued=(*locks.queued, replace(message, attempts=message.attempts + 1)))
+
+
+def _ended(
+    locks: Locks,
+    said: Playout | None,
+    at_ms: int,
+    reason: Reason,
+    filed: list[Decision],
+    *,
+    again: bool = True,
+) -> Locks:
+    """The message that was being heard has ended, by itself or not."""
+    message = locks.playing
+    if message is None:
+        return locks
+    whole = reason is Reason.AGENT_FINISHED
+    heard = message.text if whole else message.heard_by(said)
+    if not whole and not message.text[len(heard) :].strip():
+        # A word counts as heard from its onset on, and this was the last.
+        heard = message.text[: message.text.rstrip().rfind(" ") + 1]
+    played_ms = said.audible_ms if said else 0
+    left_ms = 0 if whole else (said.left_ms if said else None)
+    filed.append(
+        FileReceipt(
+            at_ms=at_ms,
+            reason=reason,
+            message_id=message.message_id,
+            state=Delivery.DELIVERED if whole else Delivery.CUT,
+            heard=heard,
+            unheard=message.text[len(heard) :],
+            played_ms=played_ms,
+            total_ms=None if left_ms is None else played_ms + left_ms,
+            attempts=message.attempts,
+            pending=not whole and not message.tried_enough,
+        )
+    )
+    locks = replace(locks, playing=None)
+    if whole or message.tried_enough or not again:
+        return locks
+    return replace(locks, pending=(*locks.pending, message.again(heard)))
+
+
+def _unheard(
+    locks: Locks, at_ms: int, reason: Reason, filed: list[Decision], *, again: bool
+) -> Locks:
+    """What was queued will not be heard now."""
+    filed += [
+        FileReceipt(
+            at_ms=at_ms,
+            reason=reason,
+            message_id=message.message_id,
+            state=Delivery.UNDELIVERED,
+            heard=message.heard,
+            unheard=message.text[len(message.heard) :],
+            attempts=message.attempts,
+            pending=not message.tried_enough,
+        )
+        for message in locks.queued
+    ]
+    pending = tuple(message for message in locks.queued if again and not message.tried_enough)
+    return replace(locks, queued=(), pending=(*locks.pending, *pending))
+
+
+def _next_chance(locks: Locks, at_ms: int) -> tuple[Locks, SpeakAgain]:
+    """The agent has said what it had to say, and nobody else speaks."""
+    message, *others = locks.pending
+    message = replace(message, attempts=message.attempts + 1)
+    locks = replace(locks, pending=tuple(others), queued=(message,))
+    return locks, SpeakAgain(
+        at_ms=at_ms,
+        reason=Reason.NEXT_CHANCE,
+        message_id=message.message_id,
+        text=message.rest,
+    )
