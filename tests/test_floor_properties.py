@@ -178,7 +178,8 @@ def test_every_final_transcript_ends_in_exactly_one_place(
         is_final = isinstance(event, UserWordsHeard) and event.is_final and event.text.strip()
         state, overdue = step(rules, state, TimePassed(at_ms=event.at_ms))
         decisions = list(overdue)
-        contested = state.floor in (Floor.AGENT, Floor.CONTESTED) or state.moment is not None
+        contested = state.floor in (Floor.AGENT, Floor.CONTESTED)
+        contested = contested or state.moment is not None or state.locks.active
         if is_final:
             assert isinstance(event, UserWordsHeard)
             finals.append(event.text)

@@ -212,6 +212,12 @@ def test_who_asks_for_a_moment_and_says_more_wants_more_than_a_moment() -> None:
     assert judge(long, is_final=True).kind is not Kind.HOLD
 
 
+@pytest.mark.parametrize("words", ["wait yes", "hang on four two one", "hang on, no"])
+def test_who_asks_for_a_moment_and_answers_has_answered(words: str) -> None:
+    assert judge(words, agent_said="Is it four two one?", is_final=True).kind is Kind.ANSWER
+    assert judge("okay hang on", agent_said="Is it blue?", is_final=True).kind is Kind.HOLD
+
+
 @pytest.mark.parametrize("words", [3, None, b"yes", [1, 2], {"yes": 1}])
 def test_words_that_are_no_words_are_refused(words: Any) -> None:
     with pytest.raises(TypeError, match="must be a string"):

@@ -50,6 +50,8 @@ MAX_PAUSE_MS = 8_000
 """No rule keeps the agent mute longer than this, even if the user never falls silent."""
 MAX_OVERLAP_MS = 12_000
 """No rule keeps the agent ducked longer than this."""
+MOMENT_MS = 20_000
+"""How long a user who asked for a moment may be silent before somebody answers that."""
 WEIGH_MS = 1_000
 """How long a "yes" that looked like a backchannel waits for the agent to turn out to be asking."""
 
@@ -193,6 +195,10 @@ class State:
     moment: tuple[Kept, ...] | None = None
     """Words since the user asked for a moment ("hang on"); None if they did not. Nobody answers
     them: they begin the turn that comes."""
+    moment_said: str = ""
+    """What the agent had said when they asked for it."""
+    moment_until_ms: int | None = None
+    """When their words are handed on after all; None while they speak."""
 
     locks: Locks = NO_LOCKS
     """The messages that must be heard in full."""
@@ -243,12 +249,17 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     elif was is Floor.AGENT and _reopens(state, event):
         state = replace(state, floor=TRANSITIONS[was][Again.REOPENED])
         state, decisions = _judged(rules, _evidence(state, was, event), event)
+    elif state.locks.queued and was in (Floor.OPEN, Floor.USER) and _matters(event):
+        state, decisions = _before_a_lock(rules, state, event)
     elif state.moment is not None and isinstance(event, UserWordsHeard) and event.is_final:
         state, decisions = _after_a_moment(rules, state, event)
     else:
         decisions = ()
     state, reported = _weighed(state)
     decisions += reported
+    if state.moment is not None:
+        state, late = _moment(state, event)
+        decisions += late
     if state.locks is not NO_LOCKS or isinstance(event, MessageLocked):
         state, filed = _unlocked(state, event, said, decisions)
         decisions += filed
@@ -314,7 +325,7 @@ def _noted(state: State, event: Event) -> State:
         case PlayoutStarted():
             playout = Playout(
                 message_id=event.message_id,
-                must_hear=event.must_hear,
+                must_hear=event.must_hear or state.locks.expects(event.message_id),
                 since_ms=event.at_ms,
                 paused=state.paused_at_ms is not None,
             )
@@ -323,7 +334,8 @@ def _noted(state: State, event: Event) -> State:
         case PlayoutProgressed() if playout:
             playout = playout.progressed(event.heard_chars, event.left_ms)
         case PlayoutLocked() if playout:
-            playout = replace(playout, must_hear=event.must_hear)
+            locked = state.locks.of(playout.message_id) is not None
+            playout = replace(playout, must_hear=event.must_hear or locked)
         case ToolStarted():
             tools = (*tools, event.name)
         case ToolFinished() if event.name in tools:
@@ -562,7 +574,7 @@ def _shift(state: State, verdict: Verdict) -> Step:
             stop_at=verdict.stop_at,
             heard=said.heard,
             unheard=said.unheard,
-            breaks_lock=said.must_hear,
+            breaks_lock=said.must_hear or state.locks.of(said.message_id) is not None,
         )
     ]
     waiting = (state.moment or ()) + state.kept
@@ -578,6 +590,8 @@ def _shift(state: State, verdict: Verdict) -> Step:
     state = replace(
         state,
         moment=moment,
+        moment_said=said.heard if moment is not None else "",
+        moment_until_ms=None,
         floor=TRANSITIONS[Floor.CONTESTED][Ruling.SHIFT],
         playout=None,
         overlap=None,
@@ -607,6 +621,7 @@ def _after_a_moment(rules: Rules, state: State, event: UserWordsHeard) -> Step:
         finals=text,
         words_at_ms=state.at_ms,
         language=event.language,
+        agent_said=state.moment_said,
         agent_finished=True,
     )
     verdict = _asked(rules, now)
@@ -616,6 +631,76 @@ def _after_a_moment(rules: Rules, state: State, event: UserWordsHeard) -> Step:
         return state, (DeferTurn(at_ms=state.at_ms, reason=verdict.reason, text=text),)
     state = replace(state, moment=None)
     return state, (_delivery(state, kept, verdict.reason, verdict.kind),)
+
+
+def _moment(state: State, event: Event) -> Step:
+    """A moment is over when it has been silent for too long: nobody waits for ever."""
+    until_ms = state.moment_until_ms
+    if state.user_speaking:
+        until_ms = None
+    elif until_ms is None or isinstance(event, UserWordsHeard):
+        until_ms = state.at_ms + MOMENT_MS
+    elif until_ms <= state.at_ms:
+        waiting, state = state.moment, replace(state, moment=None, moment_until_ms=None)
+        if not waiting:
+            return state, ()
+        return state, (_delivery(state, waiting, Reason.USER_SILENT, Kind.HOLD),)
+    if until_ms != state.moment_until_ms:
+        state = replace(state, moment_until_ms=until_ms)
+    return state, ()
+
+
+def _matters(event: Event) -> bool:
+    """Is it something that waits for a message that must be heard, or that calls it off?"""
+    if isinstance(event, UserWordsHeard):
+        return event.is_final and bool(event.text.strip())
+    return isinstance(event, ControlRaised)
+
+
+def _before_a_lock(rules: Rules, state: State, event: Event) -> Step:
+    """A message that must be heard is on its way, and something comes before it."""
+    message = state.locks.queued[0]
+    words = event.text.strip() if isinstance(event, UserWordsHeard) else ""
+    now = Overlap(
+        began_at_ms=min(state.user_onset_ms, state.at_ms),
+        seen_at_ms=state.at_ms,
+        user_speaking=state.user_speaking,
+        silent_since_ms=None if state.user_speaking else state.at_ms,
+        finals=words,
+        words_at_ms=state.at_ms if words else None,
+        language=event.language if isinstance(event, UserWordsHeard) else "",
+        controls=(event.name,) if isinstance(event, ControlRaised) else (),
+        message_id=message.message_id,
+        must_hear=True,
+        broken_by=message.broken_by,
+        agent_unsaid=message.rest,
+    )
+    verdict = _asked(rules, now)
+    if verdict.ruling is Ruling.SHIFT:
+        decisions: tuple[Decision, ...] = (
+            YieldFloor(
+                at_ms=state.at_ms,
+                reason=verdict.reason,
+                kind=verdict.kind,
+                stop_at=verdict.stop_at,
+                unheard=message.rest,
+                breaks_lock=True,
+            ),
+        )
+        waiting = state.kept + ((_undecided(words, verdict),) if words else ())
+        if waiting:
+            decisions += (_delivery(state, waiting, verdict.reason, verdict.kind),)
+        return replace(state, kept=()), decisions
+    if not words:
+        return state, ()
+    if verdict.words is WordsGo.REPORTED and verdict.kind is not None:
+        return state, (
+            ReportBackchannel(
+                at_ms=state.at_ms, reason=verdict.reason, text=words, kind=verdict.kind
+            ),
+        )
+    deferred = DeferTurn(at_ms=state.at_ms, reason=verdict.reason, text=words)
+    return replace(state, kept=(*state.kept, _undecided(words, verdict))), (deferred,)
 
 
 # --- endings --------------------------------------------------------------------------------
@@ -732,6 +817,8 @@ def _due(state: State) -> int | None:
     """The next instant at which something changes if nothing happens."""
     instants = [kept.until_ms for kept in state.kept]
     instants.append(state.locks.due_at_ms)
+    if state.moment is not None:
+        instants.append(state.moment_until_ms)
     verdict, overlap = state.verdict, state.overlap
     if verdict and overlap and state.floor is Floor.CONTESTED:
         instants += [verdict.ask_again_at_ms, overlap.began_at_ms + MAX_OVERLAP_MS]

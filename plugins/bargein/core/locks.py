@@ -72,6 +72,10 @@ class Locks:
     def due_at_ms(self) -> int | None:
         return None if self.quiet_since_ms is None else self.quiet_since_ms + START_MS
 
+    def expects(self, message_id: str) -> bool:
+        """Is this message on its way?"""
+        return any(message.message_id == message_id for message in self.queued)
+
     def of(self, message_id: str) -> Locked | None:
         """The message that is being heard, if it is this one."""
         playing = self.playing
@@ -124,7 +128,7 @@ def settle(
             locks = _unheard(locks, at_ms, Reason.CALL_ENDED, filed, again=False)
             return replace(locks, pending=(), quiet_since_ms=None), tuple(filed)
     broken = next((one for one in decisions if isinstance(one, YieldFloor)), None)
-    if broken is not None and locks.playing is not None:
+    if broken is not None and broken.breaks_lock:
         # Who breaks a message off does not want to hear it again at once, nor those behind it.
         locks = _ended(locks, said, at_ms, broken.reason, filed, again=False)
         locks = _unheard(locks, at_ms, broken.reason, filed, again=False)

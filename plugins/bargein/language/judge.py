@@ -172,6 +172,7 @@ class Judge:
         shift: str | None = None
         is_pending = False
         loose: list[str] = []
+        moment_at: int | None = None
         for name, start, end, may_grow in units:
             if name in _LOOSE:
                 if may_grow:
@@ -188,9 +189,12 @@ class Judge:
                 is_pending = True
             elif shift is None or _SHIFT_RANK[name] < _SHIFT_RANK[shift]:
                 shift = name
+                moment_at = end if name == "hold" else None
         if shift == "refusal" and not loose and hold in _SOFTENING:
             shift = None
-        if shift == "hold" and len(loose) > _MOMENT_WORDS:
+        if shift == "hold" and (
+            len(loose) > _MOMENT_WORDS or self._answers(units, tokens, moment_at or 0, agent)
+        ):
             shift = WORD  # whoever says that much wants an answer, and not a moment
         if loose and shift is None:
             is_echo = (
@@ -203,6 +207,20 @@ class Judge:
             else:
                 shift = WORD
         return hold, shift, is_pending
+
+    def _answers(
+        self, units: Sequence[Unit], tokens: Sequence[str], after: int, agent: AgentSide
+    ) -> bool:
+        """After "wait", is there an answer to what the agent asks: "wait, yes"?"""
+        if not agent.is_asking:
+            return False
+        digits = self._language.habits.digits
+        return any(
+            name in ("assent", "answer", "refusal")
+            or (name is WORD and (tokens[start] in digits or tokens[start].isdecimal()))
+            for name, start, *_ in units
+            if start >= after
+        )
 
 
 def judge(
