@@ -1,5 +1,6 @@
 """What `bargein eval` tells about labelled calls."""
 
+import io
 import json
 import subprocess
 import sys
@@ -125,6 +126,12 @@ def test_beside_word_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ('{"label": "backchannel"}', "words must be"),
         ('{"label": "noise", "words": ["a"]}', "'noise'"),
         ('{"label": "answer", "words": ["a"], "word_end_s": "1"}', "word_end_s"),
+        ('{"label": "answer", "words": ["a"], "word_end_s": [NaN]}', "word_end_s"),
+        ('{"label": "answer", "words": ["a"], "word_end_s": [Infinity]}', "word_end_s"),
+        ('{"label": "answer", "words": ["a"], "word_end_s": [1%s]}' % ("0" * 400), "word_end_s"),
+        ('{"label": "answer", "words": ["a"], "floor_onset_word": 1%s}' % ("0" * 400), "onset"),
+        ("[" * 100_000, "recursion"),
+        ('{"label": "answer", "words": ["a"], "lang": "xx"}', "'xx'"),
         ('{"label": "answer", "words": ["a"], "agent_prev_text": 3}', "agent_prev_text"),
         ('{"label": "answer", "words": ["a"], "sets": "easy"}', "sets"),
     ],
@@ -138,6 +145,40 @@ def test_a_broken_line_is_named(
     error = capsys.readouterr().err
     assert "calls.jsonl:2" in error
     assert says in error
+
+
+def test_a_file_in_another_encoding_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "calls.jsonl"
+    file.write_text(json.dumps(RIGHT[0]), "utf-16")
+    assert main(["eval", str(file)]) == 2
+    assert "calls.jsonl:1: no UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--stt-delay", "--endpoint"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e308", "soon"])
+def test_a_delay_is_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["eval", str(write(tmp_path, RIGHT)), f"{option}={value}"])
+    assert f"must be seconds from 0 to 86400, not '{value}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_what_cannot_be_printed_is_spelled_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    odd = [
+        item("backchannel", "stop \ud800 好", kind="\ud800"),
+        item("backchannel", "yes", kind="b"),
+    ]
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    assert main(["eval", str(write(tmp_path, odd)), "--confusions"]) == 0
+    sys.stdout.flush()
+    assert b"backchannel: \\ud800" in printed.getvalue()
 
 
 @pytest.mark.parametrize("options", [["--set", "nowhere"], ["--language", "klingon"], []])

@@ -20,6 +20,7 @@ from bargein import (
     load_language,
     standard_rules,
 )
+from bargein.language.grammar import Grammar
 
 MID_SPEECH = "and so we will "
 
@@ -135,6 +136,35 @@ def test_lists_of_one_call_leave_the_words_of_an_unspaced_language_alone() -> No
     assert own("没问题", is_final=True) == Judge("zh")("没问题", is_final=True)
 
 
+def test_a_single_string_is_one_phrase_everywhere() -> None:
+    assert Judges(["en", "de"], ignore="thank you").ignore == ("thank you",)
+    grammar = load_language("en").grammar("thank you")
+    assert grammar.units(["thank", "you"], is_final=True) == [("ignored", 0, 2, False)]
+    emergency: Any = standard_rules("en", ignore="thank you", always_interrupt="banana")[0]
+    assert emergency.judge.ignore == ("thank you",)
+    assert emergency.judge.always_interrupt == ("banana",)
+
+
+@pytest.mark.parametrize("name", ["ignore", "always_interrupt"])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(None, "NoneType"), (["a", 3], "int"), ([["a"]], "list")]
+)
+def test_lists_that_hold_no_phrases_are_refused(name: str, value: Any, kind: str) -> None:
+    lists: dict[str, Any] = {name: value}
+    for takes in (standard_rules, lambda **own: Judges(["en"], **own), load_language("en").grammar):
+        with pytest.raises(TypeError, match=f"{name} must .*not {kind}"):
+            takes(**lists)
+
+
+def test_a_call_has_one_judge_a_language_whatever_the_tags() -> None:
+    several = Judges(["en", "de"])
+    for region in range(100):
+        several("yes", language=f"en-{region}")
+        several("yes", language=f"x{region}")
+    assert several._judge("en-US") is several._judge("en-GB") is several._judge("")
+    assert len(several._judges) == 2
+
+
 def test_a_region_is_the_language() -> None:
     assert load_language("en-US") == load_language("en")
 
@@ -169,6 +199,11 @@ def test_a_file_of_ones_own_is_merged_with_ours(tmp_path: Path) -> None:
         ('[writing]\nfold = { "ab" = "c" }\n', "line 2.*single characters"),
         ("[words.digits]\none = 1\n", "line 1.*words.digits must be pairs"),
         ("[timing]\nsettle_ms = -1\n", "line 2.*settle_ms must be a whole number"),
+        ('hold.filler = ["uh"]\nhold.nix = ["x"]\n', "line 2.*hold.nix means nothing"),
+        ('[words]\nfoo = [\n"a",\n"b|c",\n]\n', r"line 2.*words.foo.*'b\|c'"),
+        ("[examples]\nx = " + "[" * 5000 + "]" * 5000, "nests its values too deeply"),
+        ('[writing]\nbeginnings = [""]\n', "line 2.*writing.beginnings.*empty"),
+        ('[writing]\nendings = [""]\n', "line 2.*writing.endings.*empty"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, says: str) -> None:
@@ -176,6 +211,68 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, says: s
     path.write_text(text, "utf-8")
     with pytest.raises(LanguageError, match=rf"mine\.toml.*{says}"):
         Judge(load_language("en", extra=path))("yes")
+
+
+@pytest.mark.parametrize("sign", ["<a>", "a|b", "a*", "a+", "a?", "a!", "a~ b"])
+def test_a_word_list_takes_no_signs_of_phrases(sign: str) -> None:
+    with pytest.raises(LanguageError, match=r"words\.foo must hold plain words"):
+        load_language("en", extra={"words": {"foo": [sign]}})
+
+
+@pytest.mark.parametrize("phrase", ["...", "-", "~", "yes|", "yes | no", "a~b", "foo!bar"])
+def test_a_phrase_that_cannot_match_is_refused(phrase: str) -> None:
+    with pytest.raises(LanguageError, match=r"hold\.filler: .* cannot be read"):
+        load_language("en", extra={"hold": {"filler": [phrase]}})
+
+
+def test_a_word_list_entry_without_a_word_is_refused() -> None:
+    with pytest.raises(LanguageError, match=r"words\.foo: '\.\.\.' has no word"):
+        load_language("en", extra={"words": {"foo": ["..."]}})
+
+
+def test_a_stem_may_stand_within_a_phrase() -> None:
+    own = Judge(load_language("en", extra={"hold": {"filler": ["foo~ bar"]}}))
+    assert own("foobly bar", is_final=True).reason is Reason.FILLER
+
+
+@pytest.mark.parametrize("extra", [{1: {}}, {"hold": {1: []}}, {"words": {1: ["a"]}}])
+def test_names_in_tables_are_strings(extra: Any) -> None:
+    with pytest.raises(LanguageError, match="string, not 1"):
+        load_language("en", extra=extra)
+
+
+def test_a_path_that_is_none_is_a_file_that_cannot_be_read() -> None:
+    with pytest.raises(LanguageError, match="cannot be read"):
+        load_language("en", extra=Path("a\0b"))
+
+
+def test_no_echo_words_are_no_echoes() -> None:
+    deaf = Judge(load_language("en", extra={"agent": {"echo_words": 0}}))
+    said = "you park in the downtown garage"
+    assert judge("downtown garage", agent_said=said, is_final=True).reason is Reason.ECHO
+    assert deaf("downtown garage", agent_said=said, is_final=True).reason is Reason.BARGE_IN
+
+
+def test_many_beginnings_of_words_are_one_word_each() -> None:
+    long = "c'" * 2000 + "x"
+    assert Judge("fr", ignore=[long]).ignore == (long,)
+    assert load_language("fr").grammar().tokens("qu'c'est") == ["qu'", "c'", "est"]
+
+
+def test_a_word_said_over_and_over_is_followed_only_so_far(monkeypatch: Any) -> None:
+    grammar = load_language("zh").grammar()
+    found: list[Any] = []
+    phrases = Grammar._phrases
+
+    def counted(*args: Any) -> list[Any]:
+        found.extend(units := phrases(*args))
+        return units
+
+    monkeypatch.setattr(Grammar, "_phrases", counted)
+    tokens = grammar.tokens("好" * 560 + "xqz")
+    units = grammar.units(grammar.symbols(tokens), is_final=True)
+    assert sum(end - start for _, start, end, _ in units) == len(tokens)
+    assert 0 < len(found) <= 40 * len(tokens)
 
 
 def test_an_unknown_language_names_the_nearest_and_all() -> None:

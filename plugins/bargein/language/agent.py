@@ -102,8 +102,11 @@ class AgentSide:
 
     @cached_property
     def _last_words(self) -> list[str]:
-        words = self._habits.sentences.tokens(self._said)[-self._habits.echo_words :]
-        return _spell_digits(words, self._habits.digits)[-self._habits.echo_words :]
+        count = self._habits.echo_words
+        if not count:
+            return []
+        words = self._habits.sentences.tokens(self._said)[-count:]
+        return _spell_digits(words, self._habits.digits)[-count:]
 
     def _classes(self, sentence: str) -> list[str]:
         grammar = self._habits.sentences

@@ -25,6 +25,8 @@ PREFIX = "prefix"
 _STATES_KEPT = 20_000
 _WORDS_KEPT = 20_000
 _LONGEST_KEPT = 40
+_LONGEST_PHRASE_WORDS = 40
+"""So far is a phrase followed once words are stranded; only a word said over and over is longer."""
 _ELEMENT = re.compile(r"(?:<([^<>]+)>|([^\s?*+<>]+))([?*+]?)")
 
 
@@ -110,7 +112,7 @@ class Grammar:
         self._vocabulary: set[str] = set()
         self._stems: set[str] = set()
         self._spelled: dict[str, list[tuple[str, ...]]] = {}
-        self._slots = {name: [s for e in slots[name] for s in self._spellings(e)] for name in slots}
+        self._slots = {name: [s for e in slots[name] for s in self._listed(e)] for name in slots}
         self._root = _Node("")
         for name, entries in phrases.items():
             for entry in entries:
@@ -185,8 +187,8 @@ class Grammar:
         """All that can begin here, the longest last; a lone word where nothing can."""
         state, dead, count = self._start, self._dead, len(symbols)
         units: list[Unit] = []
-        reached = at
-        while reached < count:
+        reached, furthest = at, min(count, at + _LONGEST_PHRASE_WORDS)
+        while reached < furthest:
             symbol = symbols[reached]
             before_it = state
             state = state.step.get(symbol) or self._draw(state, symbol)
@@ -198,7 +200,7 @@ class Grammar:
             if state.phrase_class is not None:
                 units.append((state.phrase_class, at, reached, False))
         else:
-            if not is_final and state.may_grow:
+            if reached == count and not is_final and state.may_grow:
                 if units and units[-1][2] == count:
                     units[-1] = (units[-1][0], at, count, True)
                 else:
@@ -209,14 +211,21 @@ class Grammar:
 
     def _least_stranded(self, symbols: Sequence[str], is_final: bool) -> list[Unit]:
         count = len(symbols)
-        best: list[tuple[int, list[Unit]]] = [(0, [])] * (count + 1)
+        stranded = self._stranded
+        fewest = [0] * (count + 1)
+        chosen: dict[int, Unit] = {}
         for at in range(count - 1, -1, -1):
-            choices = []
+            fewest[at] = count + 1
             for unit in reversed(self._phrases(symbols, at, is_final)):
-                strands, rest = best[unit[2]]
-                choices.append((strands + (unit[0] in self._stranded), [unit, *rest]))
-            best[at] = min(choices, key=lambda choice: choice[0])
-        return best[0][1]
+                strands = fewest[unit[2]] + (unit[0] in stranded)
+                if strands < fewest[at]:
+                    fewest[at], chosen[at] = strands, unit
+        units: list[Unit] = []
+        at = 0
+        while at < count:
+            units.append(chosen[at])
+            at = chosen[at][2]
+        return units
 
     def _begin(self) -> None:
         self._start = _State((self._root,), self._rank, self._awaited)
@@ -292,6 +301,12 @@ class Grammar:
                 found.append(words)
         return found
 
+    def _listed(self, entry: str) -> list[tuple[str, ...]]:
+        spellings = self._spellings(entry)
+        if not spellings:
+            raise PhraseError(entry, "has no word in it: leave it out of the list")
+        return spellings
+
     def _add(self, name: str, entry: str) -> None:
         decides = entry.endswith("!")
         phrase = entry.removesuffix("!")
@@ -314,9 +329,17 @@ class Grammar:
             node.decides = decides
 
     def _choices(self, slot: str, literal: str, entry: str) -> list[tuple[str, ...]]:
-        if literal:
-            return [words for choice in literal.split("|") for words in self._spellings(choice)]
         choices: list[tuple[str, ...]] = []
+        for choice in literal.split("|") if literal else ():
+            spellings = self._spellings(choice)
+            if not spellings or "!" in choice or "~" in choice[:-1]:
+                raise PhraseError(
+                    entry,
+                    f"cannot be read at {literal!r}: write words, a|b, stem~ and ! at the end",
+                )
+            choices += spellings
+        if literal:
+            return choices
         for name in slot.split("|"):
             if name == "*":
                 choices.append((UNKNOWN,))

@@ -13,7 +13,7 @@ from .agent import LOOK_AHEAD_CHARS, LOOK_BACK_CHARS, AgentSide
 from .grammar import PREFIX, WORD, Grammar, Unit
 from .judgement import Judgement
 from .lexicon import ALWAYS, IGNORED, Language, load_language
-from .tokens import ends_of, is_asked
+from .tokens import ends_of, is_asked, phrases_of
 
 _HOLD_REASON = {
     IGNORED: Reason.IGNORED,
@@ -100,8 +100,8 @@ class Judge:
         language = self.language
         if not isinstance(language, Language):
             language = load_language(language)
-        ignore = _phrases("ignore", self.ignore)
-        always = _phrases("always_interrupt", self.always_interrupt)
+        ignore = phrases_of("ignore", self.ignore)
+        always = phrases_of("always_interrupt", self.always_interrupt)
         settled: dict[str, object] = {
             "language": language,
             "ignore": ignore,
@@ -268,11 +268,3 @@ def _string(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return value
-
-
-def _phrases(name: str, value: Iterable[str]) -> tuple[str, ...]:
-    phrases = (value,) if isinstance(value, str) else tuple(value)
-    for phrase in phrases:
-        if not isinstance(phrase, str):
-            raise TypeError(f"{name} must hold strings, not {type(phrase).__name__}")
-    return phrases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 from .agent import Habits
 from .grammar import Grammar, PhraseError
-from .tokens import Writing, fold_table
+from .tokens import Writing, fold_table, phrases_of
 
 Tables: TypeAlias = Mapping[str, Any]
 
@@ -41,6 +42,8 @@ _NUMBERS = {
     "timing": {"settle_ms", "backchannel_ms"},
 }
 _PAIRS = {"writing": {"fold"}, "words": {"digits"}}
+_SIGN = re.compile(r"[<>|*+?!]|~(?!$)")
+"""What means something in a phrase, and would be taken for a letter in a word list."""
 _LONG_FOLD = "must name single characters"
 _TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS}
 
@@ -72,7 +75,8 @@ class Language:
 
     def grammar(self, ignore: Iterable[str] = (), always_interrupt: Iterable[str] = ()) -> Grammar:
         """Everything a caller may say, and on top the phrases of one application."""
-        ignore, always = tuple(ignore), tuple(always_interrupt)
+        ignore = phrases_of("ignore", ignore)
+        always = phrases_of("always_interrupt", always_interrupt)
         if not ignore and not always:
             return self._plain
         writing = _writing(self.tables)
@@ -141,15 +145,17 @@ def _unknown(name: str) -> str:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:
         raise LanguageError(f"{path} cannot be read: {problem}") from problem
 
 
 def _parse(source: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(source)
-    except tomllib.TOMLDecodeError as problem:
+    except ValueError as problem:
         raise LanguageError(f"{where} is not TOML: {problem}") from problem
+    except RecursionError as problem:
+        raise LanguageError(f"{where} nests its values too deeply to be read") from problem
 
 
 def _merged(ours: Any, theirs: Any) -> Any:
@@ -228,6 +234,8 @@ def _grammar(tables: Tables, *, always: Iterable[str] = (), ignored: Iterable[st
 def _check(tables: Tables, where: str, source: str) -> None:
     """Raise `LanguageError` for the first table, key or value that means nothing."""
     for table, keys in tables.items():
+        if not isinstance(table, str):
+            raise LanguageError(f"{where}: a table is named by a string, not {table!r}")
         line = _line_of(source, table)
         if table not in _TABLES:
             known = ", ".join(sorted(_TABLES))
@@ -236,6 +244,8 @@ def _check(tables: Tables, where: str, source: str) -> None:
             raise LanguageError(f"{where}{line}: {table} must be a table")
         if table not in ("examples", "language"):
             for key, value in keys.items():
+                if not isinstance(key, str):
+                    raise LanguageError(f"{where}: a key of {table} must be a string, not {key!r}")
                 problem = _problem(table, key, value)
                 if problem:
                     line = _line_of(source, table, key)
@@ -257,16 +267,23 @@ def _problem(table: str, key: str, value: object) -> str:
         known = sorted({*_LISTS.get(table, ()), *_NUMBERS.get(table, ()), *_PAIRS.get(table, ())})
         return f"means nothing; have {', '.join(known)}"
     if not isinstance(value, list):
-        return f"must be a list of strings, not {value!r}"
+        return f"must be a list of strings, not {reprlib.repr(value)}"
     for entry in value:
         if not isinstance(entry, str):
-            return f"must be a list of strings, and {entry!r} is none"
+            return f"must be a list of strings, and {reprlib.repr(entry)} is none"
+        if table == "writing" and not entry:
+            return "must not hold an empty string"
+        if table == "words" and (sign := _SIGN.search(entry)):
+            return (
+                f"must hold plain words, not {entry!r}: {sign[0]!r} is for phrases, so write its"
+                " choices out"
+            )
     return ""
 
 
 def _home_of(phrase: str, tables: Tables) -> tuple[str, str]:
     """The table and the list which a phrase is from."""
-    for table in ("hold", "shift", "agent"):
+    for table in ("hold", "shift", "agent", "words"):
         for key, entries in tables.get(table, {}).items():
             if isinstance(entries, list) and phrase in entries:
                 return table, key
@@ -277,7 +294,7 @@ def _line_of(source: str, table: str, key: str = "", entry: str = "") -> str:
     """Where a table, a key of it or an entry of that stands; the nearest of them that is found."""
     steps = [rf"\s*\[?\"?{re.escape(table)}\b"]
     if key:
-        steps.append(rf"\s*(\[{re.escape(table)}\.)?\"?{re.escape(key)}\"?\s*[=\]]")
+        steps.append(rf"\s*(\[?{re.escape(table)}\.)?\"?{re.escape(key)}\"?\s*[=\]]")
     if entry:
         steps.append(rf".*[\"']{re.escape(entry)}[\"']")
     lines, found = source.splitlines(), -1

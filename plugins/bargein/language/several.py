@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .judge import Judge
 from .judgement import Judgement
 from .lexicon import Language, LanguageError, available_languages, base_tag
+from .tokens import phrases_of
 
 AUTO = "auto"
 """Any language there is, as the recogniser's tag says; English until it says so."""
@@ -31,7 +33,9 @@ class Judges:
     ignore: Iterable[str] = ()
     always_interrupt: Iterable[str] = ()
     _read_by: dict[str, Language | str] = field(init=False, repr=False, compare=False)
-    _judges: dict[str, Judge] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _judges: dict[Language | str, Judge] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         languages, is_auto = self.languages, self.languages == AUTO
@@ -47,8 +51,8 @@ class Judges:
                 read_by.setdefault(part, language)
         for name, value in {
             "languages": languages,
-            "ignore": tuple(self.ignore),
-            "always_interrupt": tuple(self.always_interrupt),
+            "ignore": phrases_of("ignore", self.ignore),
+            "always_interrupt": phrases_of("always_interrupt", self.always_interrupt),
             "_read_by": read_by,
         }.items():
             object.__setattr__(self, name, value)
@@ -77,11 +81,12 @@ class Judges:
         )
 
     def _judge(self, tag: str) -> Judge:
-        judge = self._judges.get(tag)
+        language = self._read_by.get(_base_tag(tag), self.languages[0])
+        judge = self._judges.get(language)
         if judge is None:
-            first = next(iter(self._read_by.values()))
-            language = self._read_by.get(base_tag(tag), first)
             judge = Judge(language, ignore=self.ignore, always_interrupt=self.always_interrupt)
-            if len(self._judges) < 64:  # tags come from outside
-                self._judges[tag] = judge
+            self._judges[language] = judge
         return judge
+
+
+_base_tag = lru_cache(maxsize=256)(base_tag)

@@ -23,6 +23,7 @@ from bargein.core.rules import (
 from .judge import Judge
 from .lexicon import Language, load_language
 from .several import AUTO, Judges
+from .tokens import phrases_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,9 @@ def standard_rules(
     """
     numbers = _preset(preset)
     languages = language if isinstance(language, str | Language) else tuple(language)
-    judge, longer_ms = _judge(languages, tuple(ignore), tuple(always_interrupt))
+    judge, longer_ms = _judge(
+        languages, phrases_of("ignore", ignore), phrases_of("always_interrupt", always_interrupt)
+    )
     return (
         EmergencyStop(judge=judge),
         CriticalMessage(judge=judge),

@@ -49,6 +49,19 @@ def ends_of(words: str | Sequence[str]) -> str:
     return words
 
 
+def phrases_of(name: str, value: Iterable[str] | str) -> tuple[str, ...]:
+    """The phrases of an application's list; a single string is one of them."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a phrase or a list of them, not {_kind_of(value)}")
+    phrases = tuple(value)
+    for phrase in phrases:
+        if not isinstance(phrase, str):
+            raise TypeError(f"{name} must hold strings, not {_kind_of(phrase)}")
+    return phrases
+
+
 def is_asked(text: str) -> bool:
     """True when the recogniser put a question mark at the end."""
     return text.rstrip(" \"'”»)")[-1:] in _QUESTION_MARKS
@@ -90,7 +103,11 @@ class Writing:
             text = normalize("NFKC", text.translate(_APOSTROPHES))
             found = _WORD.findall(text.lower())
         if "'" in text:
-            return [piece for word in found for piece in self._pieces(word)]
+            return [
+                piece
+                for word in found
+                for piece in (self._pieces(word) if "'" in word else (word,))
+            ]
         return found
 
     def entry(self, phrase: str) -> list[str]:
@@ -102,16 +119,23 @@ class Writing:
             for word in ([part] if part in alone else self.words(part))
         ]
 
-    def _pieces(self, word: str) -> tuple[str, ...]:
-        if "'" not in word:
-            return (word,)
-        for front in self.beginnings:
-            if word.startswith(front) and len(word) > len(front):
-                return (front, *self._pieces(word[len(front) :]))
-        for end in self.endings:
-            if word.endswith(end) and len(word) > len(end):
-                return (word[: -len(end)], end)
-        return (word.rstrip("'"),)
+    def _pieces(self, word: str) -> list[str]:
+        pieces: list[str] = []
+        at = 0
+        while self.beginnings and word.find("'", at) >= 0:
+            for front in self.beginnings:
+                if word.startswith(front, at) and len(word) > at + len(front):
+                    break
+            else:
+                break
+            pieces.append(front)
+            at += len(front)
+        word = word[at:]
+        if "'" in word:
+            for end in self.endings:
+                if word.endswith(end) and len(word) > len(end):
+                    return [*pieces, word[: -len(end)], end]
+        return [*pieces, word.rstrip("'")]
 
 
 def _kind_of(value: object) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bargein.language import LanguageError
+from bargein.language import LanguageError, load_language
 
 from .figures import confusions, figures
-from .items import Item, ItemError, load
+from .items import DAY_S, Item, ItemError, load
 from .peers import PEERS
-from .replay import Replay, replay
+from .replay import Outcome, Replay, replay
 from .show import table
 
 
@@ -40,10 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--drop-fillers", action="store_true", help="as a recogniser that leaves out um and uh"
     )
     parser.add_argument(
-        "--stt-delay", type=float, default=0.0, metavar="S", help="words come so many seconds late"
+        "--stt-delay",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="words come so many seconds late",
     )
     parser.add_argument(
-        "--endpoint", type=float, default=0.3, metavar="S", help="the final, after the last word"
+        "--endpoint", type=_seconds, default=0.3, metavar="S", help="the final, after the last word"
     )
     parser.add_argument(
         "--confusions", action="store_true", help="list every item that went wrong, with the reason"
@@ -65,11 +70,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         items = [item for item in load(args.file) if args.set is None or args.set in item.sets]
         if args.language is not None:
+            load_language(args.language)  # what is wrong with it is no line's fault
             items = _in_language(items, args.language)
         if not items:
             raise ItemError(f"{args.file} holds no item for these options")
-        outcomes = [replay(item, how) for item in items]
-    except (ItemError, LanguageError, OSError, UnicodeDecodeError) as error:
+        outcomes = [_replayed(item, how) for item in items]
+    except (ItemError, LanguageError, OSError) as error:
         print(f"bargein eval: {error}", file=sys.stderr)
         return 2
     found = figures(items, outcomes)
@@ -87,6 +93,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(table(found, wrong, beside))
     return 0
+
+
+def _replayed(item: Item, how: Replay) -> Outcome:
+    try:
+        return replay(item, how)
+    except LanguageError as error:
+        raise ItemError(f"{item.where}: {error}") from error
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= DAY_S:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be seconds from 0 to {DAY_S}, not {text!r}")
 
 
 def _in_language(items: list[Item], language: str) -> list[Item]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+DAY_S = 86_400
+"""No call has words, or waits for them, longer than this."""
 LABELS = ("backchannel", "floor_taking", "answer")
+_MOST_WORDS = 1_000_000
 
 
 class ItemError(ValueError):
-    """A line that is no item."""
+    """A line that is no item, or that nothing can be measured with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class Item:
     """Something a caller said while, or just after, the agent spoke."""
 
     id: str
+    where: str
+    """The file and the line, for those who have to mend it."""
     label: str
     """``"backchannel"`` (the agent should go on), ``"floor_taking"`` or ``"answer"``."""
     words: tuple[str, ...]
@@ -43,16 +48,19 @@ def load(path: Path) -> Iterator[Item]:
         ItemError: a line that is no item, with its number and what is wrong.
         OSError: the file cannot be read.
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
+                where = f"{path}:{number}"
                 try:
-                    yield _item(json.loads(line), f"line {number}")
-                except ValueError as error:
-                    raise ItemError(f"{path}:{number}: {error}") from error
+                    yield _item(json.loads(line.decode("utf-8")), where, f"line {number}")
+                except UnicodeDecodeError as error:
+                    raise ItemError(f"{where}: no UTF-8; save the file as UTF-8") from error
+                except (ValueError, RecursionError) as error:
+                    raise ItemError(f"{where}: {error}") from error
 
 
-def _item(line: Any, name: str) -> Item:
+def _item(line: Any, where: str, name: str) -> Item:
     if not isinstance(line, dict):
         raise ItemError("an item is a JSON object")
     words: Any = line.get("words", line.get("text"))
@@ -64,14 +72,19 @@ def _item(line: Any, name: str) -> Item:
         raise ItemError(f"label must be one of {', '.join(LABELS)}, not {line.get('label')!r}")
     ends = line.get("word_end_s") or None
     if ends is not None and not (
-        isinstance(ends, list) and all(isinstance(at_s, int | float) for at_s in ends)
+        isinstance(ends, list)
+        and all(isinstance(at_s, int | float) and 0 <= at_s <= DAY_S for at_s in ends)
     ):
-        raise ItemError("word_end_s must be a list of seconds")
+        raise ItemError(f"word_end_s must be a list of seconds from 0 to {DAY_S}")
     onset, sets = line.get("floor_onset_word") or 0, line.get("sets") or []
-    if not isinstance(onset, int) or not _strings(sets):
-        raise ItemError("floor_onset_word must be a whole number, and sets a list of names")
+    if not isinstance(onset, int) or not 0 <= onset <= _MOST_WORDS or not _strings(sets):
+        raise ItemError(
+            f"floor_onset_word must be a whole number from 0 to {_MOST_WORDS},"
+            " and sets a list of names"
+        )
     return Item(
         id=str(line.get("id", name)),
+        where=where,
         label=line["label"],
         words=tuple(words),
         word_end_s=tuple(ends[: len(words)]) if ends else None,
