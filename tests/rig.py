@@ -111,7 +111,12 @@ class Rig:
 
         try:
             async with asyncio.timeout(40):
-                await asyncio.gather(runner.run(), perform())
+                # The pipeline ends before a script's failure is told: left running, it would keep
+                # the event loop from closing.
+                ends = await asyncio.gather(runner.run(), perform(), return_exceptions=True)
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
         finally:
             logger.remove(sink)
         return self

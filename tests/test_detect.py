@@ -1,6 +1,13 @@
 """What detectors hear, and what becomes of it in a call."""
 
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +18,17 @@ from onnx import TensorProto, helper
 from pipecat.frames.frames import InputAudioRawFrame
 
 from bargein import OverlapScored
-from bargein.detect import Detector, Heard, Level, Listener
-from bargein.detect.listener import Recording, scores
+from bargein.core.overlap import Overlap, Score
+from bargein.detect import Detector, DetectorError, Heard, Level, Listener
+from bargein.detect.asked import Asked
+from bargein.detect.listener import Recording
 from bargein.detect.onnx import ModelError, OnnxDetector
 from bargein.pipecat import Bargein
 from rig import Rig
 
 RATE = 16_000
+PIECES = 30
+ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugins")}
 
 
 def tone(ms: int, level: float, rate: int = RATE) -> bytes:
@@ -108,7 +119,11 @@ def test_a_model_may_tell_the_opposite_and_on_another_scale(tmp_path: Path) -> N
         ([1, 2, 16_000], {}, "shape"),
         ([1, 96_000], {}, "96000 samples"),
         ([1, "samples"], {"window_ms": 9_000}, "window_ms"),
+        ([1, "samples"], {"window_ms": 1_000.5}, "window_ms .* not 1000.5"),
+        ([1, "samples"], {"window_ms": "2000"}, "window_ms .* not '2000'"),
+        ([1, "samples"], {"window_ms": 0}, "window_ms"),
         ([1, "samples"], {"column": 3}, "gives 1 numbers"),
+        ([1, "samples"], {"column": 0.5}, "column .* not 0.5"),
         ([1, "samples"], {"gives": "laughter"}, "laughter"),
         ([1, "samples"], {"scale": "decibels"}, "decibels"),
     ],
@@ -119,6 +134,55 @@ def test_a_model_that_does_not_fit_is_an_error_at_once(
     path = model(tmp_path / "m.onnx", shape)
     with pytest.raises(ModelError, match=says):
         OnnxDetector(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (helper.make_tensor("v", TensorProto.STRING, [1], [b"cat"]), "string"),
+        (helper.make_tensor("v", TensorProto.INT64, [1], [1]), "int64"),
+        (None, "seq"),
+    ],
+)
+def test_a_first_output_that_is_no_float_is_an_error_at_once(
+    tmp_path: Path, first: onnx.TensorProto | None, kind: str
+) -> None:
+    mean = helper.make_node("ReduceMean", ["sound"], ["probability"], keepdims=0)
+    if first is None:
+        node = helper.make_node("SequenceConstruct", ["probability", "sound"], ["first"])
+        told = helper.make_tensor_sequence_value_info("first", TensorProto.FLOAT, None)
+    else:
+        node = helper.make_node("Constant", [], ["first"], value=first)
+        told = helper.make_tensor_value_info("first", first.data_type, [1])
+    graph = helper.make_graph(
+        [mean, node],
+        "labels",
+        [helper.make_tensor_value_info("sound", TensorProto.FLOAT, [1, "samples"])],
+        [told, helper.make_tensor_value_info("probability", TensorProto.FLOAT, [])],
+    )
+    path = tmp_path / "m.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    with pytest.raises(ModelError, match=f"gives first: .*{kind}"):
+        OnnxDetector(path)
+
+
+@pytest.mark.parametrize(("samples", "window_ms"), [(8_000, 500), (16_001, 1_001), (48_000, 3_000)])
+def test_a_model_of_fixed_length_is_given_sound_and_no_silence(
+    tmp_path: Path, samples: int, window_ms: int
+) -> None:
+    detector = OnnxDetector(model(tmp_path / "m.onnx", [1, samples]))
+    assert detector.window_ms == window_ms
+    asked = feed(Listener([detector]), tone(4_000, 0.5), RATE, speaking=True, contested=True)
+    assert len(asked[-1].heard().samples) >= samples
+
+
+def test_the_largest_logits_are_certain_and_warn_of_nothing(tmp_path: Path) -> None:
+    for scale, sure in ((1e6, 1.0), (-1e6, 0.0)):
+        path = model(tmp_path / "m.onnx", [1, 16_000], scale=scale)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert OnnxDetector(path, scale="logit")(heard()) == sure
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
@@ -170,6 +234,40 @@ def test_nobody_is_asked_about_silence_or_an_agent_alone() -> None:
     assert listener.hear(b"", RATE, speaking=True, contested=True) is None
 
 
+def test_a_detector_may_look_at_no_sound_at_all() -> None:
+    asked = feed(Listener([OnlyWindow(0)]), tone(200, 0.5), RATE, speaking=True, contested=True)
+    assert [one.overlap_ms for one in asked] == [100, 200]
+
+
+@pytest.mark.parametrize("window_ms", [-1, 3_001, 500.5, "500", True, None])
+def test_an_impossible_window_is_refused_with_the_bargein(window_ms: Any) -> None:
+    with pytest.raises(DetectorError, match=r"window_ms of detector window .* 0 to 3000"):
+        Rig(Bargein(detectors=[OnlyWindow(window_ms)]))
+
+
+def test_every_detector_has_a_name_of_its_own() -> None:
+    detectors = [OnlyWindow(1), OnlyWindow(2), Says("window 2", lambda: 0.5), Nameless(3)]
+    assert {name: one.window_ms for name, one in Listener(detectors).detectors.items()} == {
+        "window": 1,
+        "window 2": 2,
+        "window 2 2": 500,
+        "Nameless": 3,
+    }
+
+
+def test_scores_that_are_no_probabilities_do_not_count() -> None:
+    def probability(*told: float) -> float | None:
+        scores = tuple(
+            Score(source=str(at), backchannel_probability=one, at_ms=at)
+            for at, one in enumerate(told)
+        )
+        return Overlap(began_at_ms=0, seen_at_ms=9, scores=scores).backchannel_probability
+
+    wrong = (float("nan"), float("inf"), -0.1, 1.5)
+    assert probability(*wrong) is None
+    assert probability(*wrong, 0.75) == pytest.approx(0.75)
+
+
 class OnlyWindow:
     name = "window"
 
@@ -178,6 +276,12 @@ class OnlyWindow:
 
     def __call__(self, _: Heard) -> float:
         return 0.5
+
+
+class Nameless(OnlyWindow):
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        raise RuntimeError
 
 
 class Says:
@@ -190,33 +294,60 @@ class Says:
         return self._says()
 
 
-def test_a_detector_that_fails_is_reported_and_the_others_count() -> None:
-    reported: list[str] = []
-    found = scores(
-        [Says("broken", lambda: 1 / 0), Says("wild", lambda: 7.0), Says("fine", lambda: 0.5)],
-        Recording(pcm=tone(200, 0.5), rate=RATE, overlap_ms=200, usual_db=None),
-        lambda where, _: reported.append(where),
-    )
-    assert found == [("fine", 0.5)]
-    assert reported == ["detector broken", "detector wild"]
+def test_a_detector_gives_a_probability_or_an_error() -> None:
+    recording = Recording(pcm=tone(200, 0.5), rate=RATE, overlap_ms=200, usual_db=None)
+
+    def asked(says: Callable[[], float]) -> Any:
+        one = Asked("ear", Says("ear", says))
+        answer = one.ask(recording)
+        one.close()
+        return answer.exception(10) or answer.result()
+
+    assert asked(lambda: 0.5) == 0.5
+    assert isinstance(asked(lambda: 1 / 0), ZeroDivisionError)
+    for wrong in (7.0, float("nan")):
+        assert str(asked(lambda: wrong)) == f"a probability must be between 0 and 1, not {wrong}"  # noqa: B023
 
 
-async def call_with(detector: Detector) -> tuple[Rig, list[OverlapScored]]:
+def test_a_detector_that_hangs_keeps_no_process_alive() -> None:
+    script = """
+import threading
+from bargein.detect.asked import Asked
+from bargein.detect.listener import Recording
+begun = threading.Event()
+def hang(heard):
+    begun.set()
+    threading.Event().wait()
+Asked("hang", hang).ask(Recording(pcm=b"", rate=16000, overlap_ms=0, usual_db=None))
+begun.wait()
+"""
+    subprocess.run([sys.executable, "-c", script], env=ENV, check=True, timeout=30)
+
+
+async def call_with(
+    *detectors: Detector, enough: Callable[[Rig], bool] | None = None
+) -> tuple[Rig, list[OverlapScored]]:
+    """One overlap, until there was a score or an error."""
     seen: list[OverlapScored] = []
-    rig = Rig(Bargein(detectors=[detector]))
+    rig = Rig(Bargein(detectors=detectors))
     rig.manners.on_event(lambda event: seen.append(event) if _is_score(event) else None)
 
     async def talks_over(rig: Rig) -> None:
         await rig.agent()
         await rig.voice(True)
-        for _ in range(30):
-            await rig.worker.queue_frame(InputAudioRawFrame(tone(20, 0.3), RATE, 1))
-        await rig.until(lambda: bool(seen or errors(rig)))
+        await sound(rig)
+        with suppress(TimeoutError):  # the call has to end, whatever is asserted about it
+            await rig.until(lambda: enough(rig) if enough else bool(seen or errors(rig)))
         await rig.voice(False)
         await rig.until(lambda: rig.manners.floor == "open")
 
     await rig.run(talks_over)
     return rig, seen
+
+
+async def sound(rig: Rig) -> None:
+    for _ in range(PIECES):
+        await rig.worker.queue_frame(InputAudioRawFrame(tone(20, 0.3), RATE, 1))
 
 
 def errors(rig: Rig) -> list[str]:
@@ -237,3 +368,66 @@ async def test_in_a_call_a_broken_detector_is_reported_once() -> None:
     rig, seen = await call_with(Says("ear", lambda: 1 / 0))
     assert seen == []
     assert ["detector ear" in line for line in errors(rig)] == [True]
+
+
+async def test_in_a_call_a_detector_that_hangs_is_left_out_and_the_others_count() -> None:
+    over = threading.Event()
+    hangs = Says("hangs", lambda: float(over.wait(60)))
+    try:
+        rig, seen = await call_with(
+            hangs, Says("ear", lambda: 0.5), enough=lambda r: any(errors(r))
+        )
+        assert not over.is_set()  # so the call ended without its answer
+    finally:
+        over.set()
+    assert {one.source for one in seen} == {"ear"}
+    assert ["detector hangs is too slow" in line for line in errors(rig)] == [True]
+
+
+async def test_in_a_call_a_listener_that_fails_eats_no_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Listener, "hear", lambda *_, **__: 1 / 0)
+    rig, seen = await call_with(Says("ear", lambda: 0.5))
+    assert seen == []
+    assert ["detectors failed with ZeroDivisionError" in line for line in errors(rig)] == [True]
+    assert len(rig.passed(InputAudioRawFrame)) == PIECES
+
+
+async def test_in_a_call_a_late_score_decides_no_later_overlap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bargein.pipecat.hearing.DEADLINE_S", 30.0)
+    asked, go_on = threading.Event(), threading.Event()
+    answers = iter((0.97, *[0.5] * PIECES))
+
+    def slow() -> float:
+        asked.set()
+        go_on.wait(30)
+        return next(answers)
+
+    rig = Rig(Bargein(detectors=[Says("slow", slow)]))
+    seen: list[float] = []
+    rig.manners.on_event(
+        lambda event: (
+            seen.append(event.backchannel_probability) if isinstance(event, OverlapScored) else None
+        )
+    )
+
+    async def talks_over_twice(rig: Rig) -> None:
+        await rig.agent()
+        await rig.voice(True)
+        await sound(rig)
+        await rig.until(asked.is_set)
+        await rig.voice(False)
+        await rig.until(lambda: rig.manners.floor == "agent")
+        await rig.voice(True)
+        await rig.until(lambda: rig.manners.floor == "contested")
+        go_on.set()
+        while not seen:
+            await sound(rig)
+            await asyncio.sleep(0.02)
+        await rig.voice(False)
+
+    await rig.run(talks_over_twice)
+    assert seen[0] == 0.5

@@ -114,6 +114,8 @@ class _Stop:
     stream: str
     at_ms: float
     cut: bool
+    all: bool = False
+    """True where even what is protected is dropped."""
 
 
 class Playback(Generic[T]):
@@ -269,21 +271,27 @@ class Playback(Generic[T]):
         else:
             self._aim(1.0, self._ramp_ms)
 
-    def cut(self, stop_at: StopAt = StopAt.WORD) -> None:
-        """Fall silent there and drop the rest; a `CutOut` follows when it has been heard."""
+    def cut(self, stop_at: StopAt = StopAt.WORD, *, everything: bool = False) -> None:
+        """Fall silent there and drop the rest; a `CutOut` follows when it has been heard.
+
+        Args:
+            stop_at: where.
+            everything: drop what is protected as well.
+        """
         if self._stop is not None and self._stop.cut:
             return
         if self._silent or not self.sounding:
             self._stop, self._silent, self._cut_due = None, False, True
-            self._drop()
+            self._drop(everything=everything)
         else:
-            self._plan(stop_at, cut=True)
+            self._plan(stop_at, cut=True, everything=everything)
 
     def drop(self) -> None:
         """Forget everything that is not protected, now, without a `CutOut`."""
         self._stop, self._silent, self._cut_due = None, False, False
         self._drop()
-        self._edge_ms = None
+        if not self.queued:
+            self._edge_ms = None
 
     # --- what comes out ---
 
@@ -465,17 +473,17 @@ class Playback(Generic[T]):
 
     # --- stopping ---
 
-    def _plan(self, stop_at: StopAt, *, cut: bool) -> None:
+    def _plan(self, stop_at: StopAt, *, cut: bool, everything: bool = False) -> None:
         audio = next((item for item in self._items if isinstance(item, _Audio)), None)
         if audio is None:
-            self._stop = _Stop(stream=self._head, at_ms=0.0, cut=cut)
+            self._stop = _Stop(stream=self._head, at_ms=0.0, cut=cut, all=everything)
             return
         at_ms = audio.at_ms + self._fade_ms
         if stop_at is not StopAt.NOW:
             at_ms = max(at_ms, self._boundary(audio, stop_at))
-        self._stop = _Stop(stream=audio.stream, at_ms=at_ms, cut=cut)
+        self._stop = _Stop(stream=audio.stream, at_ms=at_ms, cut=cut, all=everything)
         if cut:
-            self._drop(beyond=self._stop)
+            self._drop(beyond=self._stop, everything=everything)
 
     def _boundary(self, audio: _Audio[T], stop_at: StopAt) -> float:
         """The next place in the stream to fall silent without breaking a word."""
@@ -518,7 +526,7 @@ class Playback(Generic[T]):
                 )
             )
         if stop.cut:
-            self._drop()
+            self._drop(everything=stop.all)
             self._cut_due = True
         else:
             self._silent = True
@@ -552,7 +560,7 @@ class Playback(Generic[T]):
             if keep or piece.at_ms <= word_ms:
                 break
 
-    def _drop(self, beyond: _Stop | None = None) -> None:
+    def _drop(self, beyond: _Stop | None = None, *, everything: bool = False) -> None:
         """Forget what is not protected; with ``beyond``, keep what sounds up to there."""
         kept: deque[_Audio[T] | _Mark[T]] = deque()
         for item in self._items:
@@ -562,7 +570,7 @@ class Playback(Generic[T]):
                 and item.stream == beyond.stream
                 and item.at_ms < beyond.at_ms
             )
-            if item.protected or tail:
+            if (item.protected and not (everything and _speaks(item))) or tail:
                 kept.append(item)
             elif isinstance(item, _Audio):
                 self.dropped_samples += len(item.pcm) // 2
@@ -573,7 +581,7 @@ class Playback(Generic[T]):
             stream.waiting = [
                 word
                 for word in stream.waiting
-                if word.protected
+                if (word.protected and not everything)
                 or (beyond is not None and name == beyond.stream and word.at_ms < beyond.at_ms)
             ]
             if name not in live and not stream.waiting:
@@ -587,7 +595,8 @@ class Playback(Generic[T]):
         self._sounding = [
             entry
             for entry in self._sounding
-            if entry[2].protected or (edge_ms is not None and entry[0] < edge_ms)
+            if (entry[2].protected and not everything)
+            or (edge_ms is not None and entry[0] < edge_ms)
         ]
         self._past.clear()
         self._past_ms = 0.0
@@ -595,3 +604,8 @@ class Playback(Generic[T]):
 
     def _stream(self, name: str) -> _Stream[T]:
         return self._streams.setdefault(name, _Stream())
+
+
+def _speaks(item: _Audio[T] | _Mark[T]) -> bool:
+    """Is it of a stream? A mark of the host's own, such as a call's end, is kept in any cut."""
+    return isinstance(item, _Audio) or item.ends is not None

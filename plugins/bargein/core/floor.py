@@ -571,7 +571,8 @@ def _shift(state: State, verdict: Verdict) -> Step:
             at_ms=state.at_ms,
             reason=verdict.reason,
             kind=verdict.kind,
-            stop_at=verdict.stop_at,
+            # Of a message that has only just begun, not even the first word is worth waiting for.
+            stop_at=verdict.stop_at if said.audible_ms else StopAt.NOW,
             heard=said.heard,
             unheard=said.unheard,
             breaks_lock=said.must_hear or state.locks.of(said.message_id) is not None,

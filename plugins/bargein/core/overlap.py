@@ -77,13 +77,15 @@ class Overlap:
     @property
     def backchannel_probability(self) -> float | None:
         """All detectors' newest scores as one, each taken as evidence of its own (their odds are
-        multiplied); None without any."""
-        if not self.scores:
+        multiplied); None without any. What is no probability, such as NaN, does not count."""
+        told = [score.backchannel_probability for score in self.scores]
+        told = [p for p in told if 0 <= p <= 1]
+        if not told:
             return None
         odds = 1.0
-        for score in self.scores:
+        for p in told:
             # A detector may be sure, and never so sure that no other could say otherwise.
-            p = min(max(score.backchannel_probability, 0.01), 0.99)
+            p = min(max(p, 0.01), 0.99)
             odds *= p / (1 - p)
         return odds / (1 + odds)
 

@@ -1,7 +1,7 @@
 """What do detectors hear in the caller's sound? They give probabilities, never decisions."""
 
-from .heard import Detector, Heard
+from .heard import Detector, DetectorError, Heard
 from .level import Level
 from .listener import Listener
 
-__all__ = ["Detector", "Heard", "Level", "Listener"]
+__all__ = ["Detector", "DetectorError", "Heard", "Level", "Listener"]

@@ -29,20 +29,29 @@ class Heard:
     """The level of this caller's own turns so far, in dBFS; None before the first."""
 
 
+class DetectorError(ValueError):
+    """A detector that can never be asked."""
+
+
 class Detector(Protocol):
     """Hears whether somebody who talks over the agent listens or takes the floor.
 
-    It is called in a thread, ten times a second while both talk, and never twice at once. One that
-    fails is reported once and left out for the rest of the call.
+    It is called in a thread of its own, ten times a second while both talk, and never twice at
+    once. One that fails, or takes a second, is reported once and left out for the rest of the call.
     """
 
     @property
     def name(self) -> str:
-        """Its name among the scores, for rules and traces."""
+        """Its name among the scores, for rules and traces; read once a call."""
 
     @property
     def window_ms(self) -> int:
-        """How much sound it looks at; 3000 at most."""
+        """How much sound it looks at; 3000 at most. Read once a call."""
 
     def __call__(self, heard: Heard, /) -> float:
         """The backchannel probability, from 0 (taking the floor) to 1 (a listener)."""
+
+
+def is_window(ms: object) -> bool:
+    """Can a detector look back so far?"""
+    return isinstance(ms, int) and not isinstance(ms, bool) and 0 <= ms <= LONGEST_MS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
 
-from .heard import LONGEST_MS, RATE, Detector, Heard, Samples
+from .heard import LONGEST_MS, RATE, Detector, DetectorError, Heard, Samples, is_window
 from .level import level_db
+from .names import named
 
 EVERY_MS = 100
 """How often, while both talk."""
@@ -43,8 +44,22 @@ class Listener:
     """Keeps a caller's last seconds, and says when there is something to judge."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
-        """Listen to one call for these detectors."""
-        self._keep_ms = min(LONGEST_MS, max((one.window_ms for one in detectors), default=0))
+        """Listen to one call for these detectors.
+
+        Raises:
+            DetectorError: one looks at an impossible stretch of sound.
+        """
+        self.detectors = named(detectors)
+        """By the names of their scores."""
+        self._keep_ms = 0
+        for name, detector in self.detectors.items():
+            window_ms = detector.window_ms
+            if not is_window(window_ms):
+                raise DetectorError(
+                    f"window_ms of detector {name} must be a whole number from 0 to {LONGEST_MS},"
+                    f" not {window_ms!r}"
+                )
+            self._keep_ms = max(self._keep_ms, window_ms)
         self._pieces: deque[bytes] = deque()
         self._kept_ms = 0.0
         self._rate = 0
@@ -73,9 +88,9 @@ class Listener:
         ms = len(pcm) * 500 / rate
         self._pieces.append(pcm)
         self._kept_ms += ms
-        while self._kept_ms - (oldest_ms := len(self._pieces[0]) * 500 / rate) >= self._keep_ms:
+        while len(self._pieces) > 1 and self._kept_ms - self._oldest_ms >= self._keep_ms:
+            self._kept_ms -= self._oldest_ms
             self._pieces.popleft()
-            self._kept_ms -= oldest_ms
         if not contested:
             self._overlap_ms = self._since_ms = 0.0
             if speaking:
@@ -93,6 +108,10 @@ class Listener:
             usual_db=self._usual_db,
         )
 
+    @property
+    def _oldest_ms(self) -> float:
+        return len(self._pieces[0]) * 500 / self._rate
+
     def _in_a_turn(self, pcm: bytes) -> None:
         self._turn += pcm
         ms = len(self._turn) * 500 / self._rate
@@ -104,27 +123,6 @@ class Listener:
             self._usual_db = db
         else:
             self._usual_db += (db - self._usual_db) * min(1.0, ms / TURN_LEVEL_MS)
-
-
-def scores(
-    detectors: Sequence[Detector], recording: Recording, report: Callable[[str, Exception], None]
-) -> list[tuple[str, float]]:
-    """Ask every detector; one that fails, or gives no probability, is reported instead."""
-    found: list[tuple[str, float]] = []
-    try:
-        heard = recording.heard()
-    except Exception as error:
-        report("detectors", error)
-        return found
-    for detector in detectors:
-        try:
-            probability = float(detector(heard))
-            if not 0 <= probability <= 1:
-                raise ValueError("a probability must be between 0 and 1")
-            found.append((detector.name, probability))
-        except Exception as error:
-            report(f"detector {getattr(detector, 'name', type(detector).__name__)}", error)
-    return found
 
 
 def _samples(pcm: bytes) -> Samples:

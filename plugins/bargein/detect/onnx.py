@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import tanh
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from .heard import LONGEST_MS, RATE, Heard, Samples
+from .heard import LONGEST_MS, RATE, Heard, Samples, is_window
 
 try:
     import onnxruntime
@@ -17,6 +18,8 @@ except ImportError as error:
 
 Gives: TypeAlias = Literal["backchannel", "interruption"]
 Scale: TypeAlias = Literal["probability", "logit", "softmax"]
+
+_FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 
 
 class ModelError(ValueError):
@@ -34,7 +37,7 @@ class OnnxDetector:
 
     Args:
         path: the ``.onnx`` file.
-        window_ms: how much sound it is given, 3000 at most, where it does not say itself.
+        window_ms: how much sound it is given, 3000 at most; the model's own length, if it has one.
         gives: is a high number a ``"backchannel"`` or an ``"interruption"``?
         scale: is it a ``"probability"``, a ``"logit"`` (squeezed to 0..1), or are all the classes
             logits for a ``"softmax"``?
@@ -57,8 +60,12 @@ class OnnxDetector:
     _shape: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.window_ms <= LONGEST_MS:
-            raise ModelError(f"window_ms must be between 1 and {LONGEST_MS}, not {self.window_ms}")
+        if not is_window(self.window_ms) or not self.window_ms:
+            raise ModelError(
+                f"window_ms must be a whole number from 1 to {LONGEST_MS}, not {self.window_ms!r}"
+            )
+        if isinstance(self.column, bool) or not isinstance(self.column, int):
+            raise ModelError(f"column must be a whole number, not {self.column!r}")
         if self.gives not in ("backchannel", "interruption"):
             raise ModelError(f"gives must be 'backchannel' or 'interruption', not {self.gives!r}")
         if self.scale not in ("probability", "logit", "softmax"):
@@ -79,10 +86,19 @@ class OnnxDetector:
         if len(sounds) != 1 or len(sounds) + len(others) != len(session.get_inputs()):
             kinds = ", ".join(f"{one.name}: {one.type}" for one in session.get_inputs())
             raise ModelError(f"{self.path} takes {kinds}; it must take one float32 sound")
+        first = session.get_outputs()[0]
+        if first.type not in _FLOATS:
+            raise ModelError(
+                f"{self.path} gives {first.name}: {first.type} first; export it with its"
+                " probabilities as the first output, a tensor of floats"
+            )
+        shape = self._fit(sounds[0].shape)
         for name, value in {
+            # Less would be kept of the call than a longer model looks at.
+            "window_ms": -(-shape[-1] * 1000 // RATE),
             "_session": session,
             "_sound": sounds[0].name,
-            "_shape": self._fit(sounds[0].shape),
+            "_shape": shape,
             "_inputs": {
                 one.name: np.full([1 for _ in one.shape], RATE, dtype=np.int64) for one in others
             },
@@ -115,11 +131,11 @@ class OnnxDetector:
             out = self._session.run(
                 None, {self._sound: window.reshape(self._shape), **self._inputs}
             )
+            values = np.asarray(out[0], dtype=np.float64).reshape(-1)
         except Exception as problem:
             raise ModelError(
                 f"{self.path} does not run on a window of sound: {problem}"
             ) from problem
-        values = np.asarray(out[0], dtype=np.float64).reshape(-1)
         if not -len(values) <= self.column < len(values):
             raise ModelError(f"{self.path} gives {len(values)} numbers, so none at {self.column}")
         if self.scale == "softmax":
@@ -127,7 +143,7 @@ class OnnxDetector:
             values /= values.sum()
         value = float(values[self.column])
         if self.scale == "logit":
-            value = float(1 / (1 + np.exp(-value)))
+            value = (1 + tanh(value / 2)) / 2  # the same curve, and nothing overflows
         if not 0 <= value <= 1:
             raise ModelError(
                 f"{self.path} gives {value:.3g}, which is no probability: try scale='logit'"

@@ -1,4 +1,4 @@
-"""bargein for Pipecat: four processors, one turn strategy, and the object that makes them."""
+"""bargein for Pipecat: six processors, one turn strategy, and the object that makes them."""
 
 try:
     import pipecat as _pipecat  # noqa: F401
@@ -8,7 +8,9 @@ except ImportError as error:
 from .filter import BackchannelFilter
 from .gate import InterruptionGate
 from .ledger import PlayoutLedger
+from .lock import CriticalMessageLock, LockError, MustHearFrame
 from .manners import Bargein
+from .resumption import ResumptionMemory
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer
 
@@ -16,8 +18,12 @@ __all__ = [
     "BackchannelFilter",
     "Bargein",
     "BargeinVADAnalyzer",
+    "CriticalMessageLock",
     "FloorTurnStart",
     "InterruptionGate",
+    "LockError",
+    "MustHearFrame",
     "PlayoutLedger",
     "ProposedTurnStop",
+    "ResumptionMemory",
 ]

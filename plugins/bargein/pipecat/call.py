@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from loguru import logger
@@ -13,7 +14,9 @@ from bargein.core.decisions import Decision
 from bargein.core.events import (
     ControlRaised,
     Event,
+    MessageLocked,
     OverlapScored,
+    PlayoutLocked,
     TimePassed,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -21,6 +24,8 @@ from bargein.core.events import (
 from bargein.core.floor import Floor
 from bargein.core.overlap import Rules
 from bargein.pump import Pump, call_clock
+
+from .messages import Messages
 
 Ear = Literal["host", "early"]
 """Who says that the user speaks: the host's own voice activity detection, or our early onset."""
@@ -42,6 +47,7 @@ class Call:
             clock=self._clock,
         )
         self._speaking: set[Ear] = set()
+        self._interruptible = True
         self.told: deque[int] = deque(maxlen=32)
         """Speech frames that the filter has fed, so that the turn strategy does not again."""
         self._reported: set[str] = set()
@@ -62,7 +68,10 @@ class Call:
         self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         self.speaking_stream: str | None = None
         """The message that is being heard."""
+        self.messages = Messages()
+        """Which audio says what must be heard."""
         self.muted = False
+        self.has_lock = False
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False
@@ -92,7 +101,31 @@ class Call:
     @property
     def decides_words(self) -> bool:
         """Do words wait for a decision? Over the agent's voice, and after "hang on"."""
-        return self.agent_has_floor or self._pump.state.moment is not None
+        return self.agent_has_floor or self._pump.state.moment is not None or self.locked
+
+    @property
+    def locked(self) -> bool:
+        """Is a message that must be heard on its way, or being heard?"""
+        return self._pump.state.locks.active
+
+    @property
+    def lock_sounds(self) -> bool:
+        """Is one being heard?"""
+        return self._pump.state.locks.playing is not None
+
+    @property
+    def interruptible(self) -> bool:
+        """May the caller talk over the agent's ordinary speech?"""
+        return self._interruptible
+
+    @interruptible.setter
+    def interruptible(self, interruptible: bool) -> None:
+        self._interruptible = interruptible
+        self.feed(PlayoutLocked(at_ms=self.now_ms, must_hear=not interruptible))
+
+    def lock(self, message: MessageLocked) -> None:
+        """A message that must be heard has been handed in."""
+        self.feed(replace(message, at_ms=self.now_ms))
 
     @property
     def busy(self) -> bool:

@@ -10,9 +10,11 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import (
+    CancelFrame,
     EndFrame,
     Frame,
     InputAudioRawFrame,
+    InputDTMFFrame,
     InterimTranscriptionFrame,
     ServiceMetadataFrame,
     StartFrame,
@@ -32,13 +34,12 @@ from bargein.core.decisions import (
     ReportBackchannel,
     YieldFloor,
 )
-from bargein.core.events import UserSpeechStarted, UserSpeechStopped
-from bargein.core.floor import Floor
-from bargein.detect import Detector, Listener
-from bargein.detect.listener import Recording, scores
+from bargein.core.events import CallEnded, UserSpeechStarted, UserSpeechStopped
+from bargein.detect import Detector
 
 from .call import Call
 from .frames import read, write
+from .hearing import Hearing
 from .vad import EarlyEar
 
 try:
@@ -88,9 +89,7 @@ class BackchannelFilter(FrameProcessor):
         self._recommends = recommend
         self._strategies: UserTurnStrategies | None = None
         self._early = early
-        self._detectors = list(detectors)
-        self._listener = Listener(detectors)
-        self._scoring: asyncio.Task[None] | None = None
+        self._hearing = Hearing(call, detectors)
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
         self._outbox: deque[Frame] = deque()
@@ -109,14 +108,17 @@ class BackchannelFilter(FrameProcessor):
             if self._early is not None and not self._early.adopted:
                 self._early.hear(frame.audio, frame.sample_rate)
                 await self._flush()
-            if self._detectors:
-                self._listen(frame)
+            self._hearing.hear(frame)
         elif isinstance(frame, InterimTranscriptionFrame):
             if await self._heard(frame):
                 return
         elif isinstance(frame, TranscriptionFrame):
             if frame.text.strip() and await self._heard_final(frame):
                 return
+        elif isinstance(frame, CancelFrame):
+            call.feed(CallEnded(at_ms=call.now_ms))
+        elif isinstance(frame, InputDTMFFrame):
+            call.raise_control(f"dtmf:{frame.button.value}")
         elif isinstance(frame, EndFrame):
             # What still waits was said by somebody: it goes into the record of the call.
             self._release_all()
@@ -144,38 +146,11 @@ class BackchannelFilter(FrameProcessor):
     async def cleanup(self) -> None:
         """Forget what still waits: the call is over."""
         await super().cleanup()  # type: ignore[no-untyped-call]
-        for task in (self._flushing, self._scoring):
-            if task is not None:
-                await self.cancel_task(task)
-        self._flushing = self._scoring = None
+        self._hearing.close()
+        if self._flushing is not None:
+            await self.cancel_task(self._flushing)
+        self._flushing = None
         self._bargein_call.close()
-
-    # --- sound ---
-
-    def _listen(self, frame: InputAudioRawFrame) -> None:
-        call = self._bargein_call
-        recording = self._listener.hear(
-            frame.audio,
-            frame.sample_rate,
-            speaking=call.user_speaks,
-            contested=call.floor is Floor.CONTESTED,
-        )
-        if recording is not None and (self._scoring is None or self._scoring.done()):
-            self._scoring = self.create_task(self._score(recording))
-
-    async def _score(self, recording: Recording) -> None:
-        failed: list[tuple[str, Exception]] = []
-        found = await asyncio.to_thread(
-            scores, self._detectors, recording, lambda where, error: failed.append((where, error))
-        )
-        for where, error in failed:
-            self._bargein_call.report(where, error)
-        if failed:
-            names = {name for name, _ in found}
-            self._detectors = [one for one in self._detectors if one.name in names]
-        for name, probability in found:
-            if self._bargein_call.floor is Floor.CONTESTED:
-                self._bargein_call.score(name, probability)
 
     # --- words ---
 
@@ -187,7 +162,7 @@ class BackchannelFilter(FrameProcessor):
         call.settle()
         if not call.agent_has_floor:
             await self._flush()
-            return False
+            return call.locked
         event = read(frame, call.now_ms)
         assert event is not None
         call.feed(event)

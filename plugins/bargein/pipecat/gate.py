@@ -120,8 +120,15 @@ class InterruptionGate(FrameProcessor):
     # --- what comes in ---
 
     async def _queued(self, frame: Frame) -> None:
+        call = self._bargein_call
+        own_stream = getattr(frame, "context_id", None)
+        self._announced(frame)
+        if call.messages.is_dropped(own_stream):
+            return  # a message that was called off before it was made
+        if own_stream and call.messages.of(own_stream) is not None:
+            frame.interruptible = False  # the host marks no audio before 1.13
         voice = self._voice(frame.transport_destination)
-        stream = getattr(frame, "context_id", None) or self._last_stream
+        stream = own_stream or self._last_stream
         protected = not frame.interruptible
         if isinstance(frame, OutputAudioRawFrame):
             own = isinstance(frame, TTSAudioRawFrame)
@@ -140,13 +147,11 @@ class InterruptionGate(FrameProcessor):
             self._begun(stream, voice)
             voice.put_mark(frame, protected=protected, ends=stream)
         elif frame.pts and self._timed(frame, stream, voice):
-            self._announced(frame)
+            pass
         elif voice.idle:
-            self._announced(frame)
             await self.push_frame(frame)
             return
         else:
-            self._announced(frame)
             voice.put_mark(frame, protected=protected)
         self._awake.set()
 
@@ -168,6 +173,7 @@ class InterruptionGate(FrameProcessor):
         stream = frame.context_id
         if stream is None or getattr(frame, "skip_tts", False):
             return
+        self._bargein_call.messages.announced(stream, frame.text, protected=not frame.interruptible)
         added = self._bargein_call.add_script(stream, frame.text)
         if self._bargein_call.speaking_stream == stream:
             self._bargein_call.feed(PlayoutWorded(at_ms=self._bargein_call.now_ms, text=added))
@@ -224,12 +230,22 @@ class InterruptionGate(FrameProcessor):
 
     async def _interrupted(self, frame: InterruptionFrame) -> None:
         """The host interrupts. Is it our own yield, whose last word is still in the air?"""
-        self._timing.clear()
-        self._last_pts = 0
+        call = self._bargein_call
+        for stream in [name for name in self._timing if call.messages.of(name) is None]:
+            del self._timing[stream]
+        if not self._timing:
+            self._last_pts = 0
         if self._cutting:
             # Everything upstream has stopped already. The transport would throw away the end of
             # the word, so it hears of the interruption when the word is out.
             self._withheld = frame
+            return
+        if call.lock_sounds and not self._ending:
+            # Somebody else's interruption in the middle of a message that must be heard. Some
+            # transports would clear what they hold of it, and the context would end in mid-code.
+            for voice in self._voices.values():
+                voice.drop()
+            self._awake.set()
             return
         self._paused = False
         for voice in self._voices.values():
@@ -255,17 +271,19 @@ class InterruptionGate(FrameProcessor):
                 for voice in self._voices.values():
                     voice.resume()
             case YieldFloor():
-                self._cut(decision.stop_at)
+                if decision.breaks_lock:
+                    self._bargein_call.messages.call_off()
+                self._cut(decision.stop_at, everything=decision.breaks_lock)
             case _:
                 return
         self._awake.set()
 
-    def _cut(self, stop_at: StopAt) -> None:
+    def _cut(self, stop_at: StopAt, *, everything: bool) -> None:
         self._paused = False
         for destination, voice in self._voices.items():
             if not voice.idle or voice.sounding:
                 self._cutting.add(destination)
-                voice.cut(stop_at)
+                voice.cut(stop_at, everything=everything)
         self._bargein_call.cutting = bool(self._cutting) or self._bargein_call.cutting
 
     # --- what goes out ---

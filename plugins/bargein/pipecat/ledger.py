@@ -6,8 +6,10 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from loguru import logger
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
+    EndFrame,
     Frame,
     InterruptionFrame,
     LLMContextAssistantTurnFrame,
@@ -19,6 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bargein.core.events import (
+    CallEnded,
     PlayoutProgressed,
     PlayoutStarted,
     PlayoutStopped,
@@ -41,9 +44,17 @@ class PlayoutLedger(FrameProcessor):
     the text-to-speech times them, else the share of the audio.
     """
 
-    def __init__(self, call: Call, **kwargs: Any) -> None:
-        """Make the ledger of a call. `Bargein` does it for you."""
+    def __init__(self, call: Call, *, max_lock_ms: int = 30_000, **kwargs: Any) -> None:
+        """Make the ledger of a call. `Bargein` does it for you.
+
+        Args:
+            call: the call whose playout it tells of.
+            max_lock_ms: a message that is locked for longer is warned of, once.
+            **kwargs: for `FrameProcessor`.
+        """
         super().__init__(enable_direct_mode=True, **kwargs)
+        self._max_lock_ms = max_lock_ms
+        self._too_long: asyncio.TimerHandle | None = None
         self._bargein_call = call
         self._stream = ""  # the context whose bracket is open
         self._started = False
@@ -90,6 +101,9 @@ class PlayoutLedger(FrameProcessor):
                     self._end(completed=True)
             case InterruptionFrame():
                 self._end(completed=False)
+            case EndFrame():
+                # Everything has been let out; a call that is cancelled ends at its first part.
+                self._bargein_call.feed(CallEnded(at_ms=self._bargein_call.now_ms))
             case _:
                 pass
 
@@ -97,6 +111,9 @@ class PlayoutLedger(FrameProcessor):
         """Another message's bracket opens; it counts from its first sound."""
         if stream != self._stream:
             self._bargein_call.drop_script(self._stream)
+            if self._too_long is not None:
+                self._too_long.cancel()
+                self._too_long = None
             self._stream, self._started, self._worded, self._cursor = stream, False, False, 0
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
@@ -106,9 +123,25 @@ class PlayoutLedger(FrameProcessor):
         call = self._bargein_call
         self._started = True
         call.speaking_stream = stream
-        call.feed(PlayoutStarted(at_ms=call.now_ms, message_id=stream, must_hear=must_hear))
+        message_id = call.messages.of(stream)
+        call.feed(
+            PlayoutStarted(
+                at_ms=call.now_ms,
+                message_id=message_id or stream,
+                must_hear=must_hear or message_id is not None or not call.interruptible,
+            )
+        )
         if script := call.script(stream):
             call.feed(PlayoutWorded(at_ms=call.now_ms, text=script))
+        if message_id is not None:
+            loop = asyncio.get_running_loop()
+            self._too_long = loop.call_later(self._max_lock_ms / 1000, self._warn, message_id)
+
+    def _warn(self, message_id: str) -> None:
+        logger.warning(
+            f"bargein: the message {message_id} has been locked for {self._max_lock_ms / 1000:g} s"
+            " and is not over; nobody can interrupt it: is it meant to be so long?"
+        )
 
     def _heard(self, word: str) -> None:
         call = self._bargein_call
@@ -154,6 +187,9 @@ class PlayoutLedger(FrameProcessor):
         call = self._bargein_call
         started, stream = self._started, self._stream
         self._started, self._worded, self._cursor, self._stream = False, False, 0, ""
+        if self._too_long is not None:
+            self._too_long.cancel()
+            self._too_long = None
         call.drop_script(stream)
         call.speaking_stream = None
         if stream:

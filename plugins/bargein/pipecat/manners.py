@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from pipecat.audio.vad.vad_analyzer import VADParams
-from pipecat.frames.frames import Frame
+from pipecat.frames.frames import Frame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import (
@@ -26,17 +29,21 @@ from bargein.core.decisions import (
     ResumePlayout,
     YieldFloor,
 )
-from bargein.core.events import Event
-from bargein.core.overlap import Rules
+from bargein.core.events import BROKEN_BY, Event, OnCut
+from bargein.core.marked import Pattern
+from bargein.core.overlap import Overlap, Rules
 from bargein.detect import Detector, Level
 from bargein.language import Language
 from bargein.language.standard import Preset, standard_rules
+from bargein.memory import Archive, Receipt, Records, Store, open_store
 from bargein.playback import Playback
 
 from .call import Call
 from .filter import BackchannelFilter
 from .gate import InterruptionGate
 from .ledger import PlayoutLedger
+from .lock import CriticalMessageLock, MustHearFrame
+from .resumption import ResumptionMemory
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer, EarlyEar
 
@@ -50,7 +57,7 @@ _EVENTS: dict[type[Any], str] = {
     YieldFloor: "on_yield",
     ReportBackchannel: "on_backchannel",
 }
-EVENTS = (*_EVENTS.values(), "on_decision")
+EVENTS = (*_EVENTS.values(), "on_decision", "on_receipt", "on_receipt_stored")
 
 
 class BargeinError(ValueError):
@@ -69,7 +76,8 @@ class Bargein:
     ```
 
     Events, each with the decision: ``on_duck``, ``on_hold``, ``on_resume``, ``on_yield``,
-    ``on_backchannel``, and ``on_decision`` for every one.
+    ``on_backchannel``, and ``on_decision`` for every one; ``on_receipt`` with the `Receipt` of a
+    message that had to be heard, and ``on_receipt_stored`` when the store has it.
     """
 
     def __init__(
@@ -81,6 +89,15 @@ class Bargein:
         early_onset: bool = True,
         detectors: Sequence[Detector] = (Level(),),
         voice: Callable[[], Playback[Frame]] = Playback,
+        interruptible: bool | Callable[[Overlap], bool] = True,
+        must_hear_tag: str = "must-hear",
+        must_hear_patterns: Iterable[Pattern] = (),
+        on_cut: OnCut | str = OnCut.REPORT,
+        broken_by: Iterable[str] = BROKEN_BY,
+        max_lock_ms: int = 30_000,
+        store: str | Path | Store | None = None,
+        caller: str = "",
+        records: Records | None = None,
         **options: Any,
     ) -> None:
         """Prepare the manners of one call.
@@ -97,6 +114,19 @@ class Bargein:
             detectors: hear from the sound alone whether somebody listens or takes the floor; their
                 scores count until the words are clear. See `bargein.detect`.
             voice: makes the paced playback, for other numbers than its defaults.
+            interruptible: False for an agent nobody may talk over; may be set during the call, too.
+                A function is asked about every overlap (`standard_rules`).
+            must_hear_tag: what stands between ``<tag>`` and ``</tag>`` in a reply must be heard.
+            must_hear_patterns: every sentence of a reply in which one is found must be heard, such
+                as `DIGIT_CODES`, `MONEY`, `PHONE_NUMBERS`, or regular expressions of your own.
+            on_cut: what becomes of such a message if it is cut: ``"repeat"``, ``"resume"`` or
+                ``"report"``.
+            broken_by: what may break it off; see `MustHearFrame`.
+            max_lock_ms: a message that is locked for longer is warned of, once.
+            store: where receipts and unfinished messages are kept: a file such as ``"calls.db"``,
+                ``"redis://..."``, or a `Store`. Needs ``caller``.
+            caller: who calls, so that a message finds them in their next call.
+            records: both of these with more of a say, such as a pepper and a cipher.
             **options: further arguments of `standard_rules`.
 
         Raises:
@@ -108,9 +138,45 @@ class Bargein:
                 f"rules were given, so {', '.join(options)} would not be read: pass them to"
                 " standard_rules(...)"
             )
+        if not isinstance(interruptible, bool):
+            options["interruptible"] = interruptible
         if rules is None:
             rules = standard_rules(language, preset=preset, **options)
+        policy = MustHearFrame("policy", on_cut=on_cut, broken_by=broken_by).locked
+        owned: Store | None = None
+        if store is not None:
+            if records is not None:
+                raise BargeinError("give either store and caller, or records")
+            opened = open_store(store)
+            owned = opened if isinstance(store, str | Path) else None
+            records = Records(opened, caller)
         self._call = Call(rules)
+        if interruptible is False:
+            self._call.interruptible = False
+        self._archive = Archive(
+            records,
+            filed=self._filed,
+            stored=lambda receipt: self._tell_all("on_receipt_stored", receipt),
+            report=self._call.report,
+            length_ms=lambda message_id: self._call.voice_played_ms(
+                self._call.messages.stream_of(message_id)
+            )[1],
+            owned=owned,
+        )
+        self._call.happened.append(self._archive.happened)
+        self._call.decided.append(self._archive.decided)
+        self._awaited_receipts: dict[str, list[asyncio.Future[Receipt]]] = {}
+        self._lock = CriticalMessageLock(
+            self._call,
+            tag=must_hear_tag,
+            patterns=must_hear_patterns,
+            on_cut=policy.on_cut,
+            broken_by=policy.broken_by,
+            archive=self._archive,
+        )
+        self._policy = policy
+        self._max_lock_ms = max_lock_ms
+        self._memory: ResumptionMemory | None = None
         self._call.decided.append(self._tell)
         self._ear = EarlyEar(self._call)
         self._early_onset = early_onset
@@ -120,6 +186,7 @@ class Bargein:
         self._filter: BackchannelFilter | None = None
         self._gate: InterruptionGate | None = None
         self._ledger: PlayoutLedger | None = None
+        self._lock_placed = False
         self._handlers: dict[str, list[Handler]] = {name: [] for name in EVENTS}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -156,6 +223,17 @@ class Bargein:
             )
         return self._filter
 
+    def resumption_memory(self) -> ResumptionMemory:
+        """User aggregator -> **this** -> LLM."""
+        if self._memory is None:
+            self._memory = ResumptionMemory(self._call)
+        return self._memory
+
+    def critical_message_lock(self) -> CriticalMessageLock:
+        """LLM -> **this** -> TTS."""
+        self._lock_placed = True
+        return self._lock
+
     def interruption_gate(self) -> InterruptionGate:
         """TTS -> **this** -> transport.output()."""
         if self._gate is None:
@@ -165,7 +243,7 @@ class Bargein:
     def playout_ledger(self) -> PlayoutLedger:
         """transport.output() -> **this** -> assistant aggregator."""
         if self._ledger is None:
-            self._ledger = PlayoutLedger(self._call)
+            self._ledger = PlayoutLedger(self._call, max_lock_ms=self._max_lock_ms)
         return self._ledger
 
     def wrap(self, processors: Sequence[FrameProcessor]) -> list[FrameProcessor]:
@@ -181,10 +259,15 @@ class Bargein:
                 "the output transport comes before the user aggregator: order the pipeline"
                 " input, STT, user aggregator, LLM, TTS, output, assistant aggregator"
             )
+        speech = _speech(processors, user, output)
         return [
             *processors[:user],
             self.backchannel_filter(),
-            *processors[user:output],
+            processors[user],
+            self.resumption_memory(),
+            *processors[user + 1 : speech],
+            self.critical_message_lock(),
+            *processors[speech:output],
             self.interruption_gate(),
             processors[output],
             self.playout_ledger(),
@@ -192,6 +275,73 @@ class Bargein:
         ]
 
     # --- during the call ---
+
+    async def say(
+        self,
+        text: str,
+        *,
+        must_hear: bool = False,
+        message_id: str = "",
+        on_cut: OnCut | str | None = None,
+        broken_by: Iterable[str] | None = None,
+        append_to_context: bool = True,
+    ) -> str:
+        """Speak a text, behind what is being said.
+
+        Args:
+            text: what to say.
+            must_hear: whether nobody may talk over it. What the caller says meanwhile is answered
+                afterwards, and a `Receipt` tells how far it came.
+            message_id: names it in its receipts; made up where it is empty.
+            on_cut: what becomes of it if it is cut; as for all of the call, if None.
+            broken_by: what may break it off; as for all of the call, if None.
+            append_to_context: whether it becomes part of the LLM's context once it was spoken.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            LockError: no words, or no such policy.
+            BargeinError: this call has no `CriticalMessageLock`.
+        """
+        if not self._lock_placed:
+            raise BargeinError(
+                "nothing can be said without a CriticalMessageLock: use Bargein.wrap([...]), or put"
+                " manners.critical_message_lock() between LLM and TTS"
+            )
+        message = MustHearFrame(
+            text,
+            message_id=message_id,
+            on_cut=self._policy.on_cut if on_cut is None else on_cut,
+            broken_by=self._policy.broken_by if broken_by is None else broken_by,
+            append_to_context=append_to_context,
+        )
+        plain = TTSSpeakFrame(message.locked.text, append_to_context=append_to_context)
+        await self._lock.say(message if must_hear else plain)
+        return message.message_id
+
+    async def receipt(self, message_id: str) -> Receipt:
+        """Wait for the next receipt of a message, or return the one there is."""
+        known = self._archive.receipts.get(message_id)
+        if known is not None:
+            return known
+        awaited: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._awaited_receipts.setdefault(message_id, []).append(awaited)
+        return await awaited
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """The newest receipt of every message of this call that had to be heard."""
+        return list(self._archive.receipts.values())
+
+    @property
+    def interruptible(self) -> bool:
+        """May the caller talk over the agent? May be set at any time, in mid-sentence, too."""
+        return self._call.interruptible
+
+    @interruptible.setter
+    def interruptible(self, interruptible: bool) -> None:
+        self._call.interruptible = interruptible
 
     def emergency_stop(self) -> None:
         """Stop the agent now, whatever it is saying."""
@@ -251,13 +401,22 @@ class Bargein:
         self._handlers[name].append(handler)
 
     def _tell(self, decision: Decision) -> None:
-        name = _EVENTS.get(type(decision))
-        told = self._handlers[name] if name else []
-        for handler in (*self._handlers["on_decision"], *told):
-            self._call.guarded(f"handler {_name(handler)}", self._run, handler, decision)
+        self._tell_all("on_decision", decision)
+        if name := _EVENTS.get(type(decision)):
+            self._tell_all(name, decision)
 
-    def _run(self, handler: Handler, decision: Decision) -> None:
-        result = handler(self, decision)
+    def _filed(self, receipt: Receipt) -> None:
+        for awaited in self._awaited_receipts.pop(receipt.message_id, ()):
+            if not awaited.done():
+                awaited.set_result(receipt)
+        self._tell_all("on_receipt", receipt)
+
+    def _tell_all(self, name: str, news: Decision | Receipt) -> None:
+        for handler in self._handlers[name]:
+            self._call.guarded(f"handler {_name(handler)}", self._run, handler, news)
+
+    def _run(self, handler: Handler, news: Decision | Receipt) -> None:
+        result = handler(self, news)
         if inspect.isawaitable(result):
             task = asyncio.ensure_future(self._awaited(handler, result))
             self._running.add(task)
@@ -283,3 +442,14 @@ def _only(processors: Sequence[FrameProcessor], kind: type[Any], name: str) -> i
             " playout_ledger()"
         )
     return found[0]
+
+
+def _speech(processors: Sequence[FrameProcessor], user: int, output: int) -> int:
+    """Where the reply's text is complete and not yet spoken: before the TTS, behind the LLM."""
+    between = range(user + 1, output)
+    for place in between:
+        if isinstance(processors[place], TTSService):
+            return place
+    # Services that sit in a switcher of the application's are not seen from here.
+    llm = [place for place in between if isinstance(processors[place], LLMService)]
+    return llm[-1] + 1 if llm else user + 1

@@ -72,7 +72,7 @@ class FloorTurnStart(BaseUserTurnStartStrategy):
                 pass
             case _:
                 return ProcessFrameResult.CONTINUE
-        if not (call.in_charge and call.agent_has_floor):
+        if not (call.in_charge and (call.agent_has_floor or call.locked)):
             await self.trigger_user_turn_started()
         return ProcessFrameResult.STOP
 

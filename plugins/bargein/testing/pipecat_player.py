@@ -13,6 +13,9 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     InterimTranscriptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
     TranscriptionFrame,
     TTSSpeakFrame,
     VADUserStartedSpeakingFrame,
@@ -33,6 +36,7 @@ from pipecat.workers.runner import WorkerRunner
 from bargein.core.decisions import Decision
 from bargein.core.events import Event, PlayoutStarted
 from bargein.core.overlap import Rules
+from bargein.memory import MemoryStore
 from bargein.pipecat import Bargein
 
 from .pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
@@ -62,13 +66,44 @@ class Played:
 
 
 async def play(scene: Scene, rules: Rules | None = None) -> Played:
-    """Play a scene through a pipeline of the host's own parts.
+    """Play a scene through a pipeline of the host's own parts; each of its calls is one of its own.
 
     Args:
         scene: what happens.
         rules: instead of the ones the scene asks for.
     """
-    manners = Bargein(rules=rules_of(scene) if rules is None else rules)
+    played, store = Played(), MemoryStore()
+    calls = _calls(scene)
+    for number, lines in enumerate(calls):
+        is_last = number == len(calls) - 1
+        await _play_call(scene, lines, played, store, rules, is_last=is_last)
+    return played
+
+
+def _calls(scene: Scene) -> list[list[Line]]:
+    calls: list[list[Line]] = [[]]
+    for line in scene.lines:
+        if line.who == "call":
+            calls.append([])
+        calls[-1].append(line)
+    return calls
+
+
+async def _play_call(
+    scene: Scene,
+    lines: list[Line],
+    played: Played,
+    store: MemoryStore,
+    rules: Rules | None,
+    *,
+    is_last: bool,
+) -> None:
+    manners = Bargein(
+        rules=rules_of(scene) if rules is None else rules,
+        on_cut=scene.options.get("on_cut", "report"),
+        store=store,
+        caller="the caller",
+    )
     context = LLMContext([{"role": "user", "content": "Hello."}])
     pair = LLMContextAggregatorPair(
         context,
@@ -88,14 +123,14 @@ async def play(scene: Scene, rules: Rules | None = None) -> Played:
         enable_rtvi=False,
         cancel_on_idle_timeout=False,
     )
-    played = Played(context=context.get_messages())
-    stage = _Stage(manners, worker, output, played)
+    ends_ms = max([line.at_ms for line in (*scene.lines, *scene.expected)]) if is_last else 0
+    stage = _Stage(manners, worker, played, ends_ms)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
-    await asyncio.gather(runner.run(), stage.perform(scene))
-    played.context = context.get_messages()
-    played.llm_runs = len(llm.runs)
-    return played
+    await asyncio.gather(runner.run(), stage.perform(lines))
+    played.decisions += stage.decisions()  # a hang-up is decided while the pipeline ends
+    played.context += context.get_messages()[1:] if played.context else context.get_messages()
+    played.llm_runs += len(llm.runs)
 
 
 async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
@@ -122,17 +157,17 @@ class _Stage:
     """Speaks every line at its time, on the call's own clock."""
 
     def __init__(
-        self, manners: Bargein, worker: PipelineWorker, output: PacedOutput, played: Played
+        self, manners: Bargein, worker: PipelineWorker, played: Played, ends_ms: int
     ) -> None:
         self._manners = manners
         self._worker = worker
-        self._output = output
         self._played = played
+        self._ends_ms = ends_ms
         self._ready = asyncio.Event()
         self._spoken = asyncio.Event()
         self._zero_ms = 0
         self._decisions: list[Decision] = []
-        self._busy_until_ms = 0
+        self._hung_up = False
 
         worker.add_event_handler("on_pipeline_started", self._started)
         manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
@@ -141,44 +176,66 @@ class _Stage:
     async def _started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self._ready.set()
 
-    async def perform(self, scene: Scene) -> None:
+    async def perform(self, lines: list[Line]) -> None:
         await asyncio.wait_for(self._ready.wait(), 10)
         heart = asyncio.create_task(self._beat())
         try:
-            await self._perform(scene)
+            await self._perform(lines)
         finally:
             heart.cancel()
-            await self._worker.queue_frame(EndFrame())
-        self._played.decisions = [
+            if not self._hung_up:
+                await self._worker.queue_frame(EndFrame())
+
+    def decisions(self) -> list[Decision]:
+        """Everything that was decided, with times from the scene's own beginning."""
+        return [
             replace(decision, at_ms=decision.at_ms - self._zero_ms) for decision in self._decisions
         ]
 
-    async def _perform(self, scene: Scene) -> None:
-        lines = list(scene.lines)
-        if lines[0].who.startswith("agent"):
+    async def _perform(self, lines: list[Line]) -> None:
+        lines = list(lines)
+        if lines[0].who in ("agent", "agent!", "reply"):
             # The scene begins when the agent is first heard.
             first = lines.pop(0)
-            await self._worker.queue_frame(_spoken(first))
+            await self._play(first)
             await asyncio.wait_for(self._spoken.wait(), 10)
             self._zero_ms -= first.at_ms
         else:
             self._spoken.set()
             self._zero_ms = self._manners.now_ms
+            if lines[0].who == "call":
+                self._zero_ms -= lines.pop(0).at_ms
         for line in lines:
-            lead_ms = SPEAK_LEAD_MS if line.who.startswith("agent") else 0
+            lead_ms = SPEAK_LEAD_MS if line.who in ("agent", "agent!", "reply") else 0
             await self._until(line.at_ms - lead_ms)
-            if line.who == "control":
-                self._manners.raise_control(line.what)
-            elif line.who == "score":
-                probability, source = line.what.split(maxsplit=1)
-                self._manners.score(float(probability), source=source)
-            else:
-                await self._worker.queue_frame(_spoken(line))
-        await self._until(max([line.at_ms for line in (*scene.lines, *scene.expected)]) + 400)
+            await self._play(line)
+        if self._hung_up:
+            return
+        await self._until(self._ends_ms + 400)
         async with asyncio.timeout(ENDS_WITHIN_S):
             while self._manners.busy:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
+
+    async def _play(self, line: Line) -> None:
+        match line.who:
+            case "control":
+                self._manners.raise_control(line.what)
+            case "score":
+                probability, source = line.what.split(maxsplit=1)
+                self._manners.score(float(probability), source=source)
+            case "agent!":
+                await self._manners.say(line.what, must_hear=True, message_id=line.what)
+            case "reply":
+                await self._worker.queue_frame(LLMFullResponseStartFrame())
+                for word in line.what.split(" "):
+                    await self._worker.queue_frame(LLMTextFrame(f"{word} "))
+                await self._worker.queue_frame(LLMFullResponseEndFrame())
+            case "hangup":
+                self._hung_up = True
+                await self._worker.cancel()
+            case _:
+                await self._worker.queue_frame(_spoken(line))
 
     async def _until(self, at_ms: int) -> None:
         wait_ms = self._zero_ms + at_ms - self._manners.now_ms
@@ -205,10 +262,8 @@ class _Stage:
 def _spoken(line: Line) -> Frame:
     """The frame that a line is on Pipecat."""
     match line.who:
-        case "agent" | "agent!":
-            frame = TTSSpeakFrame(line.what)
-            frame.interruptible = line.who == "agent"
-            return frame
+        case "agent":
+            return TTSSpeakFrame(line.what)
         case "user":
             return VADUserStartedSpeakingFrame(start_secs=0.0)
         case "user.":

@@ -1,0 +1,162 @@
+"""How is a record written, and whose is it?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from bargein.core.decisions import Delivery, Reason
+from bargein.core.events import OnCut
+
+from .receipt import Receipt, Unfinished
+from .store import Store
+
+VERSION = 1
+"""Of the JSON in a record. One that is newer than this is left alone."""
+DAY_S = 24 * 60 * 60
+
+Cipher: TypeAlias = Callable[[bytes], bytes]
+
+
+class StoreError(ValueError):
+    """Records that are set up in a way that cannot work."""
+
+
+class Records:
+    """One caller's receipts and unfinished messages.
+
+    A record is JSON with a version. Its owner is a hash of the caller, never the number itself.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        caller: str,
+        *,
+        pepper: str = "",
+        encrypt: Cipher | None = None,
+        decrypt: Cipher | None = None,
+        keep_days: float = 30,
+    ) -> None:
+        """Open the records of a caller.
+
+        Args:
+            store: where they live.
+            caller: who calls: a number, an account, anything that is the same in the next call.
+            pepper: a secret of yours that goes into the hash. Without one, whoever reads the store
+                can try all telephone numbers.
+            encrypt: what a record's JSON goes through on its way into the store, as bytes.
+            decrypt: the way back.
+            keep_days: how long a record is kept.
+
+        Raises:
+            StoreError: no caller, half a cipher, or no time to keep anything.
+        """
+        if not isinstance(caller, str) or not caller.strip():
+            raise StoreError(
+                f"caller must say who calls, as in caller='+4930901820', not {caller!r}"
+            )
+        if (encrypt is None) != (decrypt is None):
+            raise StoreError("encrypt and decrypt go together: give both or neither")
+        if not keep_days > 0:
+            raise StoreError(f"keep_days must be more than 0, not {keep_days!r}")
+        self._store = store
+        self._encrypt = encrypt
+        self._decrypt = decrypt
+        self._ttl_s = keep_days * DAY_S
+        self.owner = owner_of(caller, pepper)
+
+    async def put_receipt(self, receipt: Receipt) -> None:
+        """Keep a receipt; the newest of a message counts."""
+        await self._put(
+            f"receipt:{receipt.message_id}",
+            {
+                "message_id": receipt.message_id,
+                "state": receipt.state.value,
+                "heard": receipt.heard,
+                "played_ms": receipt.played_ms,
+                "total_ms": receipt.total_ms,
+                "began_at": receipt.began_at.isoformat() if receipt.began_at else None,
+                "ended_at": receipt.ended_at.isoformat(),
+                "attempts": receipt.attempts,
+                "reason": receipt.reason.value,
+                "pending": receipt.pending,
+            },
+        )
+
+    async def put_unfinished(self, message: Unfinished) -> None:
+        """Keep a message for the next call."""
+        await self._put(
+            f"message:{message.message_id}",
+            {
+                "message_id": message.message_id,
+                "text": message.text,
+                "on_cut": message.on_cut.value,
+                "broken_by": list(message.broken_by),
+                "attempts": message.attempts,
+                "heard": message.heard,
+            },
+        )
+
+    async def drop_unfinished(self, message_id: str) -> None:
+        """That message has been heard, or is given up."""
+        await self._store.delete(self.owner, f"message:{message_id}")
+
+    async def receipts(self) -> list[Receipt]:
+        """Receipts of this caller's messages, the oldest first."""
+        return [
+            Receipt(
+                message_id=found["message_id"],
+                state=Delivery(found["state"]),
+                heard=found["heard"],
+                played_ms=found["played_ms"],
+                total_ms=found["total_ms"],
+                began_at=datetime.fromisoformat(found["began_at"]) if found["began_at"] else None,
+                ended_at=datetime.fromisoformat(found["ended_at"]),
+                attempts=found["attempts"],
+                reason=Reason(found["reason"]),
+                pending=found["pending"],
+                stored=True,
+            )
+            for found in await self._all("receipt:")
+        ]
+
+    async def unfinished(self) -> list[Unfinished]:
+        """Messages that still have to be heard, the oldest first."""
+        return [
+            Unfinished(
+                message_id=found["message_id"],
+                text=found["text"],
+                on_cut=OnCut(found["on_cut"]),
+                broken_by=tuple(found["broken_by"]),
+                attempts=found["attempts"],
+                heard=found["heard"],
+            )
+            for found in await self._all("message:")
+        ]
+
+    async def _put(self, key: str, value: dict[str, Any]) -> None:
+        text = json.dumps({"v": VERSION, **value}, ensure_ascii=False).encode()
+        if self._encrypt is not None:
+            text = self._encrypt(text)
+        await self._store.put(self.owner, key, text, ttl_s=self._ttl_s)
+
+    async def _all(self, kind: str) -> list[dict[str, Any]]:
+        records = await self._store.get(self.owner)
+        found: list[dict[str, Any]] = []
+        for key, value in records.items():
+            if key.startswith(kind):
+                text = self._decrypt(value) if self._decrypt else value
+                record = json.loads(text)
+                if record.pop("v") <= VERSION:
+                    found.append(record)
+        return found
+
+
+def owner_of(caller: str, pepper: str = "") -> str:
+    """The hash under which a caller's records are kept."""
+    key = hashlib.blake2b(pepper.encode(), digest_size=32).digest()
+    return hashlib.blake2b(caller.strip().encode(), digest_size=16, key=key).hexdigest()

@@ -1,0 +1,82 @@
+"""Where do records live? The protocol of a store, and the simplest one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from .sqlite import SqliteStore
+
+
+class Store(Protocol):
+    """Keeps small records by owner and key.
+
+    Every method may raise whatever its backend raises, and may take its time: nothing in a call
+    waits for it.
+    """
+
+    async def put(self, owner: str, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Keep a record for ``ttl_s`` seconds; one with the same key is replaced."""
+
+    async def get(self, owner: str) -> dict[str, bytes]:
+        """All records of an owner that have not expired, in the order they were first put."""
+
+    async def delete(self, owner: str, key: str) -> None:
+        """Forget a record; one that is not there is no error."""
+
+    async def close(self) -> None:
+        """Let go of files and connections; the store may be used again, and opens them anew."""
+
+
+class MemoryStore:
+    """Records that live as long as this process: for tests, and for one call after the other."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        """Make an empty store; ``clock`` tells seconds."""
+        self._clock = clock
+        self._owners: dict[str, dict[str, tuple[float, bytes]]] = {}
+
+    async def put(self, owner: str, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Keep a record."""
+        self._owners.setdefault(owner, {})[key] = (self._clock() + ttl_s, value)
+
+    async def get(self, owner: str) -> dict[str, bytes]:
+        """All records of an owner that have not expired."""
+        now = self._clock()
+        records = self._owners.get(owner, {})
+        for key in [key for key, (until, _) in records.items() if until <= now]:
+            del records[key]
+        if not records:
+            self._owners.pop(owner, None)
+        return {key: value for key, (_, value) in records.items()}
+
+    async def delete(self, owner: str, key: str) -> None:
+        """Forget a record."""
+        self._owners.get(owner, {}).pop(key, None)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def open_store(where: str | Path | Store) -> Store:
+    """A store by its address: a file for SQLite, ``redis://...`` for Redis; a store is itself.
+
+    Raises:
+        ValueError: an address of a kind there is no store for.
+    """
+    if isinstance(where, Path):
+        return SqliteStore(where)
+    if not isinstance(where, str):
+        return where
+    scheme, colon, _ = where.partition("://")
+    if scheme in ("redis", "rediss", "unix") and colon:
+        from .redis import RedisStore  # the extra is needed only by those who ask for it
+
+        return RedisStore(where)
+    if colon or not where:
+        raise ValueError(
+            f"no store for {where!r}: give a file such as 'calls.db', or 'redis://host:6379/0'"
+        )
+    return SqliteStore(where)

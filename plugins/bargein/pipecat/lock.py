@@ -1,0 +1,285 @@
+"""What must be heard in full? LLM -> **here** -> TTS."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from pipecat.frames.frames import (
+    DataFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    StartFrame,
+    TTSSpeakFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bargein.core.decisions import Decision, SpeakAgain
+from bargein.core.events import BROKEN_BY, MessageLocked, OnCut
+from bargein.core.marked import Marked, Pattern, Piece
+from bargein.memory import Archive
+
+from .call import Call
+from .resumption import HeldRun
+
+try:
+    from pipecat.frames.frames import BotBackchannelFrame
+except ImportError:  # pipecat-ai < 1.13
+    BotBackchannelFrame = None  # type: ignore[assignment,misc]
+
+
+class LockError(ValueError):
+    """A must-hear message that cannot be spoken as it was asked for."""
+
+
+@dataclass
+class MustHearFrame(DataFrame):
+    """Speak this text, and let nobody talk over it. Queue it where a `TTSSpeakFrame` would go.
+
+    Parameters:
+        text: what must be heard.
+        message_id: names it in its receipts; made up where it is empty.
+        on_cut: what becomes of it if it is cut: ``"repeat"``, ``"resume"`` or ``"report"``.
+        broken_by: what may break it off: ``"emergency"`` (the caller tells of one), controls such
+            as ``"emergency_stop"`` and ``"handoff"``, and keys such as ``"dtmf:#"``.
+        append_to_context: whether it becomes part of the LLM's context once it was spoken.
+    """
+
+    text: str = ""
+    message_id: str = ""
+    on_cut: OnCut | str = OnCut.REPORT
+    broken_by: Iterable[str] = BROKEN_BY
+    append_to_context: bool = True
+    locked: MessageLocked = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be spoken.
+
+        Raises:
+            LockError: an empty text, or no such policy.
+        """
+        super().__post_init__()  # type: ignore[no-untyped-call]
+        if not isinstance(self.text, str) or not any(map(str.isalnum, self.text)):
+            raise LockError(f"a message that must be heard needs words to say, not {self.text!r}")
+        try:
+            on_cut = OnCut(self.on_cut)
+        except ValueError:
+            raise LockError(
+                f"on_cut must be one of {', '.join(one.value for one in OnCut)},"
+                f" not {self.on_cut!r}"
+            ) from None
+        names = (self.broken_by,) if isinstance(self.broken_by, str) else tuple(self.broken_by)
+        if not all(isinstance(name, str) and name for name in names):
+            raise LockError(f"broken_by must hold names such as 'handoff', not {self.broken_by!r}")
+        self.message_id = self.message_id or str(uuid4())
+        self.interruptible = False
+        self.locked = MessageLocked(
+            at_ms=0,
+            message_id=self.message_id,
+            text=" ".join(self.text.split()),
+            on_cut=on_cut,
+            broken_by=names,
+        )
+
+
+class CriticalMessageLock(FrameProcessor):
+    """Turns what must be heard into speech that nothing but its own policy breaks off.
+
+    Marked spans of a reply, sentences with a pattern in them, `MustHearFrame`, and every
+    `TTSSpeakFrame` with ``interruptible=False``. Around a message the reply is ended and begun
+    anew: within one reply the host would speak it last. LLM runs that come from below, such as
+    those after a function call, wait here until it has been heard.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        tag: str = "must-hear",
+        patterns: Iterable[Pattern] = (),
+        on_cut: OnCut = OnCut.REPORT,
+        broken_by: tuple[str, ...] = BROKEN_BY,
+        archive: Archive | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make the lock of a call. `Bargein` does it for you.
+
+        Args:
+            call: the call whose messages they are.
+            tag: around what must be heard of a reply, as in ``<must-hear>...</must-hear>``.
+            patterns: sentences in which one is found must be heard.
+            on_cut: for marked speech and patterns.
+            broken_by: the same.
+            archive: keeps the receipts, and brings what earlier calls left unfinished.
+            **kwargs: for `FrameProcessor`.
+        """
+        super().__init__(enable_direct_mode=True, **kwargs)
+        self._bargein_call = call
+        self._marked = Marked(tag=tag, patterns=patterns)
+        self._on_cut = on_cut
+        self._broken_by = broken_by
+        self._archive = archive
+        self._begins: LLMFullResponseStartFrame | None = None
+        self._replying = False  # between the LLM's start and end
+        self._open = False  # the same, as those below us see it
+        self._waiting: deque[Frame] = deque()
+        self._up = False
+        self._runs = HeldRun(call, self, FrameDirection.UPSTREAM)
+        call.has_lock = True
+        call.decided.append(self._obey)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Lock what must be heard, and let everything else pass in order."""
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.UPSTREAM:
+            if not (isinstance(frame, LLMContextFrame) and self._runs.hold(frame)):
+                await self.push_frame(frame, direction)
+            return
+        match frame:
+            case StartFrame():
+                await self.push_frame(frame)
+                self._up = True
+                if self._archive is not None:
+                    self.create_task(self._recall(self._archive))
+                await self._said()
+            case LLMFullResponseStartFrame():
+                self._marked.reset()
+                self._replying, self._begins = True, frame
+            case LLMTextFrame() if not frame.skip_tts:
+                await self._text(frame)
+            case LLMFullResponseEndFrame():
+                await self._reply_ends(frame)
+            case MustHearFrame() | TTSSpeakFrame():
+                self._waiting.append(frame)
+                if not self._replying:
+                    await self._said()
+            case InterruptionFrame():
+                self._marked.reset()
+                self._replying, self._open, self._begins = False, False, None
+                self._runs.drop()
+                await self.push_frame(frame)
+                await self._said()
+            case EndFrame():
+                await self._said()
+                await self.push_frame(frame)
+            case _:
+                await self.push_frame(frame)
+
+    async def cleanup(self) -> None:
+        """Forget what is held, and let the last receipts be stored."""
+        await super().cleanup()  # type: ignore[no-untyped-call]
+        self._runs.drop()
+        if self._archive is not None:
+            await self._archive.close()
+
+    async def _recall(self, archive: Archive) -> None:
+        for message in await archive.unfinished():
+            self._bargein_call.lock(
+                MessageLocked(
+                    at_ms=0,
+                    message_id=message.message_id,
+                    text=message.text,
+                    on_cut=message.on_cut,
+                    broken_by=message.broken_by,
+                    attempts=message.attempts,
+                    heard=message.heard,
+                    pending=True,
+                )
+            )
+
+    async def say(self, frame: Frame) -> None:
+        """Speak this behind the reply that is being made, or at once."""
+        self._waiting.append(frame)
+        if self._up and not self._replying:
+            await self._said()
+
+    # --- a reply ---
+
+    async def _text(self, frame: LLMTextFrame) -> None:
+        pieces = self._marked.feed(frame.text)
+        if len(pieces) == 1 and not pieces[0].must_hear and pieces[0].text == frame.text:
+            await self._opened()
+            await self.push_frame(frame)
+        else:
+            await self._pieces(pieces, frame)
+
+    async def _pieces(self, pieces: Iterable[Piece], like: LLMTextFrame) -> None:
+        for piece in pieces:
+            if piece.must_hear:
+                await self._closed()
+                await self._speak(
+                    MustHearFrame(piece.text, on_cut=self._on_cut, broken_by=self._broken_by)
+                    if any(map(str.isalnum, piece.text))
+                    else TTSSpeakFrame(piece.text)
+                )
+            elif self._open or piece.text.strip():
+                await self._opened()
+                text = copy.copy(like)
+                text.text = piece.text
+                await self.push_frame(text)
+
+    async def _reply_ends(self, frame: LLMFullResponseEndFrame) -> None:
+        await self._pieces(self._marked.end(), LLMTextFrame(""))
+        if self._begins is not None:
+            await self._opened()  # a reply without a word, such as a function call's
+        if self._open:
+            await self.push_frame(frame)
+        self._replying = self._open = False
+        await self._said()
+
+    async def _opened(self) -> None:
+        """Those below us hear of the reply as soon as it says something that is not locked."""
+        if self._open:
+            return
+        begins, self._begins = self._begins, None
+        self._open = True
+        await self.push_frame(begins or LLMFullResponseStartFrame())
+
+    async def _closed(self) -> None:
+        self._begins = None
+        if self._open:
+            self._open = False
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    # --- speaking ---
+
+    async def _said(self) -> None:
+        while self._waiting:
+            await self._speak(self._waiting.popleft())
+
+    async def _speak(self, frame: Frame) -> None:
+        if isinstance(frame, TTSSpeakFrame) and not frame.interruptible and not _listens(frame):
+            if any(map(str.isalnum, frame.text)):
+                self._lock(MustHearFrame(frame.text).locked)
+        elif isinstance(frame, MustHearFrame):
+            self._lock(frame.locked)
+            speech = TTSSpeakFrame(frame.locked.text, append_to_context=frame.append_to_context)
+            speech.interruptible = False
+            frame = speech
+        await self.push_frame(frame)
+
+    def _lock(self, message: MessageLocked) -> None:
+        call = self._bargein_call
+        call.messages.expect(message.message_id, message.text)
+        call.lock(message)
+
+    def _obey(self, decision: Decision) -> None:
+        if isinstance(decision, SpeakAgain):
+            speech = TTSSpeakFrame(decision.text)
+            speech.interruptible = False
+            self._bargein_call.messages.expect(decision.message_id, decision.text)
+            self.create_task(self.push_frame(speech))
+
+
+def _listens(frame: TTSSpeakFrame) -> bool:
+    """The bot's own "mm-hm" is not cut either, and nobody has to hear it."""
+    return BotBackchannelFrame is not None and isinstance(frame, BotBackchannelFrame)
