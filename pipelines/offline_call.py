@@ -45,7 +45,9 @@ BOOKS = (
     "Good, it is booked for Tuesday at nine in the morning. You will get a message "
     "with the address, and you can cancel it until the evening before."
 )
-CORRECTS = "Of course, Thursday at nine it is. Goodbye."
+CODE = "Your code for the door is four two seven one."
+CORRECTS = f"Of course, Thursday at nine it is. <must-hear>{CODE}</must-hear> See you then."
+REPEATS = "The code is four two seven one. Goodbye."
 LOST = "Sorry, I did not catch that. What were you saying?"
 
 
@@ -53,6 +55,7 @@ def reply(messages: list[Any]) -> str:
     """What the language model answers; it only looks at what was said last."""
     last = str(messages[-1].get("content", "")).lower()
     for words, answer in (
+        ("what was that", REPEATS),
         ("thursday", CORRECTS),
         ("yes", BOOKS),
         ("earlier", ASKS),
@@ -61,6 +64,11 @@ def reply(messages: list[Any]) -> str:
         if words in last:
             return answer
     return LOST
+
+
+def plain(text: str) -> str:
+    """An answer as it is spoken. Only `Bargein` knows what to do with the tags in it."""
+    return text.replace("<must-hear>", "").replace("</must-hear>", "")
 
 
 @dataclass(kw_only=True)
@@ -107,7 +115,8 @@ def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
             user_turn_strategies=strategies,
         ),
     )
-    caller, llm, output = CallerInput(), ScriptedLLM(reply), PacedOutput()
+    llm = ScriptedLLM(reply if ours is not None else lambda messages: plain(reply(messages)))
+    caller, output = CallerInput(), PacedOutput()
     stt = stt or ScriptedSTT()
     parts = [caller, stt, pair.user(), llm, ScriptedTTS(agent_voice), output, pair.assistant()]
     worker = PipelineWorker(

@@ -53,6 +53,11 @@ def test_no_run_is_wasted_and_no_noise_is_in_the_context(ours: dict[str, Any]) -
     assert ours["backchannels_in_context"] == 0
 
 
+def test_the_code_is_heard_in_full_and_there_is_a_receipt(ours: dict[str, Any]) -> None:
+    assert ours["code_heard"]
+    assert ours["receipts"] == ["delivered"]
+
+
 def test_the_early_yes_is_answered(ours: dict[str, Any]) -> None:
     assert not ours["answer_lost"]
 

@@ -1,4 +1,4 @@
-"""bargein for Pipecat: six processors, one turn strategy, and the object that makes them."""
+"""bargein for Pipecat: five processors, one turn strategy, and the object that makes them."""
 
 try:
     import pipecat as _pipecat  # noqa: F401

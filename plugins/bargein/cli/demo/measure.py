@@ -9,8 +9,8 @@ from bargein.testing.speech import agent_voice
 
 from .talk import COUGH, RIGHT, UH_HUH, YES, Took, lasts_s, offline_call, sentences
 
-NEEDED_RUNS = 4
-"""The greeting's answer, the question, the booking, the correction."""
+NEEDED_RUNS = 5
+"""The greeting's answer, the question, the booking, the correction, the code once more."""
 SLACK_S = 0.35
 """An answer that ends so much early was cut: less is the silence at a sentence's end."""
 
@@ -48,6 +48,10 @@ class Heard:
     extra_llm_runs: int
     answer_lost: bool
     backchannels_in_context: int
+    code_heard: bool
+    """Was the code heard to its end although the caller talked over it?"""
+    receipts: list[str]
+    """What became of each message that had to be heard."""
     lasted_s: float
 
     def as_json(self) -> dict[str, Any]:
@@ -98,14 +102,16 @@ def measured(took: Took) -> Heard:
         extra_llm_runs=max(0, len(call.llm.runs) - NEEDED_RUNS),
         answer_lost=took.answer_lost,
         backchannels_in_context=len(noises),
+        code_heard=_code_heard(spoken),
+        receipts=[one.state.value for one in call.manners.receipts] if call.manners else [],
         lasted_s=round(took.ended_s - took.began_s, 1),
     )
 
 
 def _spoken(took: Took) -> list[_Spoken]:
     """Each answer, from the chunks that were written between its run and the next."""
-    reply = offline_call().reply
-    runs = [(at_s, reply(messages)) for at_s, messages in took.call.llm.runs]
+    module = offline_call()
+    runs = [(at_s, module.plain(module.reply(messages))) for at_s, messages in took.call.llm.runs]
     rate = took.call.output.rate
     found = []
     for place, (run_s, text) in enumerate(runs):
@@ -130,6 +136,15 @@ def _spoken(took: Took) -> list[_Spoken]:
     return found
 
 
+def _code_heard(spoken: list[_Spoken]) -> bool:
+    code = offline_call().CODE
+    for one in spoken:
+        before, found, _ = one.text.partition(code)
+        if found:
+            return not one.cut or one.heard_s > lasts_s(before + code) - SLACK_S / 2
+    return False
+
+
 def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
     """The context's own words for each answer, in order."""
     found, place = [], 0
@@ -138,6 +153,9 @@ def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
         for at in range(place, len(context)):
             if context[at] and one.text.startswith(context[at][:8]):
                 written, place = context[at], at + 1
+                # Around a locked message an answer is several of the context's.
+                while place < len(context) and context[place] and context[place] in one.text:
+                    written, place = f"{written} {context[place]}", place + 1
                 break
         heard = len(one.text.split()) if not one.cut else _words_within(one.text, one.heard_s)
         found.append(Answer(text=one.text, heard_words=heard, context_words=len(written.split())))

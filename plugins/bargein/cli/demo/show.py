@@ -18,7 +18,7 @@ TITLES: dict[str, str] = {
     "minwords3": "Pipecat, MinWords(3)",
     "ours": "bargein",
 }
-EVENTS = 7
+EVENTS = 8
 """How many things the caller says at most."""
 
 
@@ -72,6 +72,10 @@ def table(heard: dict[Way, Heard]) -> None:
         f'"{YES}", before the question ends',
         *("[red]lost[/]" if one.answer_lost else "[green]answered[/]" for one in heard.values()),
     )
+    grid.add_row(
+        "speaks over a code",
+        *(_code(one) for one in heard.values()),
+    )
     grid.add_section()
     grid.add_row("speech lost to noises", *(f"{_lost(one):.1f} s" for one in heard.values()))
     grid.add_row("LLM runs nobody needed", *(_flag(one.extra_llm_runs) for one in heard.values()))
@@ -112,6 +116,13 @@ def _overlap(overlap: Overlap | None, *, meant: bool) -> str:
     colour = "green" if meant else "red"
     after = f"silent {overlap.silent_after_ms} ms after the onset"
     return f"[{colour}]stops[/], {overlap.lost_s:.1f} s unsaid, {after}"
+
+
+def _code(one: Heard) -> str:
+    if not one.code_heard:
+        return "[red]code cut[/]"
+    told = f", receipt: {', '.join(one.receipts)}" if one.receipts else ""
+    return f"[green]code heard in full[/]{told}"
 
 
 def _words(one: Heard) -> str:

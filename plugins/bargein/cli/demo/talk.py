@@ -23,7 +23,7 @@ from bargein.testing.speech import agent_voice, cough
 Way = Literal["default", "minwords3", "ours"]
 WAYS: tuple[Way, ...] = ("default", "minwords3", "ours")
 
-UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT = (
+UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT = (
     "uh-huh",
     "a cough",
     "right, okay",
@@ -31,8 +31,9 @@ UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT = (
     "yes",
     "yes please book it",
     "no wait I meant Thursday",
+    "sorry what was that",
 )
-PHRASES = ["uh-huh", "right okay", EARLIER, YES, YES_PLEASE, "no wait i meant thursday"]
+PHRASES = ["uh-huh", "right okay", EARLIER, YES, YES_PLEASE, "no wait i meant thursday", WHAT]
 """Everything a recogniser has to know."""
 
 
@@ -79,7 +80,7 @@ def clips() -> dict[str, Utterance]:
         utterance(UH_HUH, "uh-huh", spoken="[[,V h'V]]"),
         utterance(COUGH, sound=cough(16000)),
         utterance(RIGHT, "right okay"),
-        *(utterance(text, text) for text in (EARLIER, YES, YES_PLEASE, NO_WAIT)),
+        *(utterance(text, text) for text in (EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT)),
     ]
     return {one.name: one for one in made}
 
@@ -154,7 +155,12 @@ class _Caller:
         if books_s is not None:
             await self._at(books_s + 2.3)
         await self._say(NO_WAIT)
-        await self._answer(self._module.CORRECTS, 8)
+        corrects_s = await self._answer(self._module.CORRECTS, 8)
+        if corrects_s is not None:
+            before = self._module.plain(self._module.CORRECTS).partition(self._module.CODE)[0]
+            await self._at(corrects_s + lasts_s(before) + 0.9)
+            await self._say(WHAT)
+            await self._answer(self._module.REPEATS, 8)
         await self._silence(1.0, 8)
 
     async def _say(self, name: str) -> None:
