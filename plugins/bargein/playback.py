@@ -349,6 +349,11 @@ class Playback(Generic[T]):
         queued_ms = sum(item.ms for item in self._items if isinstance(item, _Audio))
         return queued_ms + max(0.0, (self._edge_ms or now_ms) - now_ms)
 
+    def received_ms(self, stream: str) -> float:
+        """How much audio of a stream has come in."""
+        known = self._streams.get(stream)
+        return known.received_ms if known else 0.0
+
     def played_ms(self, stream: str, now_ms: float) -> tuple[float, float | None]:
         """How much of a stream was heard, and its whole length once that is known."""
         known = self._streams.get(stream)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +35,8 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.core.events import PlayoutWorded
+from bargein.core.playout import MS_PER_CHARACTER
+from bargein.core.spread import joined, spread
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from .call import Call
@@ -42,6 +46,8 @@ _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
 
 _UNCONFIRMED_S = 0.5
+_SEGMENT_MS = 50
+"""A sentence sounds for longer than that."""
 
 _CONTEXTS = 8
 """How many contexts' word times are remembered: the one that sounds and those queued behind it."""
@@ -146,7 +152,9 @@ class InterruptionGate(FrameProcessor):
         elif isinstance(frame, TTSStoppedFrame):
             self._begun(stream, voice)
             voice.put_mark(frame, protected=protected, ends=stream)
-        elif frame.pts and self._timed(frame, stream, voice):
+        elif (frame.pts and self._timed(frame, stream, voice)) or (
+            isinstance(frame, TTSTextFrame) and self._untimed(frame, voice)
+        ):
             pass
         elif voice.idle:
             await self.push_frame(frame)
@@ -174,6 +182,8 @@ class InterruptionGate(FrameProcessor):
         if stream is None or getattr(frame, "skip_tts", False):
             return
         self._bargein_call.messages.announced(stream, frame.text, protected=not frame.interruptible)
+        timing = self._time(stream)
+        timing.segments.append(self._voice(frame.transport_destination).received_ms(stream))
         added = self._bargein_call.add_script(stream, frame.text)
         if self._bargein_call.speaking_stream == stream:
             self._bargein_call.feed(PlayoutWorded(at_ms=self._bargein_call.now_ms, text=added))
@@ -193,6 +203,33 @@ class InterruptionGate(FrameProcessor):
             timing.early.append(frame)
         else:
             self._put_word(frame, timing.base_pts, stream, voice)
+        return True
+
+    def _untimed(self, frame: TTSTextFrame, voice: Playback[Frame]) -> bool:
+        """A whole sentence, from a service without word times: its words by their share of it.
+
+        So the context has what was heard of a sentence that is cut, and not the whole or nothing.
+        """
+        stream = frame.context_id
+        timing = self._timing.get(stream) if stream else None
+        if stream is None or timing is None or not timing.segments:
+            return False
+        from_ms = max(timing.segments.popleft(), timing.spread_ms)
+        to_ms = voice.received_ms(stream)
+        if to_ms - from_ms < _SEGMENT_MS:
+            to_ms = from_ms + len(frame.text) * MS_PER_CHARACTER  # the text came before its sound
+        text = joined(timing.spread_ms > 0, frame.text)
+        timing.spread_ms = to_ms
+        for piece, at_ms in spread(text, from_ms, to_ms):
+            word = copy.copy(frame)
+            word.text, word.raw_text, word.includes_inter_frame_spaces = piece, None, True
+            voice.put_word(
+                word,
+                text=piece.strip(),
+                at_ms=at_ms,
+                stream=stream,
+                protected=not frame.interruptible,
+            )
         return True
 
     def _time(self, stream: str) -> _Timing:
@@ -355,6 +392,10 @@ class _Timing:
     def __init__(self) -> None:
         self.base_pts: int | None = None
         self.early: list[Frame] = []
+        self.segments: deque[float] = deque(maxlen=64)
+        """Where the audio of each sentence begins whose text has not come yet."""
+        self.spread_ms = 0.0
+        """How far the words of sentences without word times have been spread."""
 
 
 def _audio_like(out: AudioOut[Frame]) -> OutputAudioRawFrame:

@@ -59,6 +59,7 @@ class PlayoutLedger(FrameProcessor):
         self._stream = ""  # the context whose bracket is open
         self._started = False
         self._cursor = 0
+        self._by_words = 0  # where the words alone have come to: they may begin late
         self._worded = False
         self._shared_at_ms = 0
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
@@ -114,7 +115,9 @@ class PlayoutLedger(FrameProcessor):
             if self._too_long is not None:
                 self._too_long.cancel()
                 self._too_long = None
-            self._stream, self._started, self._worded, self._cursor = stream, False, False, 0
+            self._stream, self._started, self._worded = stream, False, False
+            self._cursor = self._by_words = 0
+            self._by_words = 0
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)
@@ -146,12 +149,13 @@ class PlayoutLedger(FrameProcessor):
     def _heard(self, word: str) -> None:
         call = self._bargein_call
         script = call.script(self._stream)
-        if len(script) - self._cursor < len(word.strip()):
+        if len(script) - self._by_words < len(word.strip()):
             # A service that does not announce its text: what is said is all that is known.
             added = call.add_script(self._stream, word)
             call.feed(PlayoutWorded(at_ms=call.now_ms, text=added))
             script += added
-        self._cursor = reached(script, self._cursor, word)
+        self._by_words = reached(script, self._by_words, word)
+        self._cursor = max(self._cursor, self._by_words)
         self._progress()
 
     def _share(self) -> None:
@@ -186,7 +190,8 @@ class PlayoutLedger(FrameProcessor):
     def _end(self, *, completed: bool) -> None:
         call = self._bargein_call
         started, stream = self._started, self._stream
-        self._started, self._worded, self._cursor, self._stream = False, False, 0, ""
+        self._started, self._worded, self._stream = False, False, ""
+        self._cursor = self._by_words = 0
         if self._too_long is not None:
             self._too_long.cancel()
             self._too_long = None
