@@ -215,7 +215,7 @@ async def test_the_next_call_of_the_same_caller_says_what_this_one_could_not() -
         await rig.worker.cancel()
 
     await first.run(hung_up)
-    [left] = await Records(store, "+49 1").unfinished()
+    [left] = await Records(store, "+49 1").undelivered()
     assert (left.text, left.attempts) == (CODE, 1)
 
     second = Rig(Bargein(store=store, caller="+49 1"))
@@ -230,7 +230,7 @@ async def test_the_next_call_of_the_same_caller_says_what_this_one_could_not() -
 
     await second.run(greeted)
     assert second.said("assistant") == ["Hello again.", CODE]
-    assert await Records(store, "+49 1").unfinished() == []
+    assert await Records(store, "+49 1").undelivered() == []
     assert [one.state for one in await Records(store, "+49 1").receipts()] == [Delivery.DELIVERED]
 
 

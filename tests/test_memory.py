@@ -23,7 +23,7 @@ from bargein.memory import (
     SqliteStore,
     Store,
     StoreError,
-    Unfinished,
+    Undelivered,
     open_store,
 )
 
@@ -84,8 +84,8 @@ def receipt(message_id: str = "m", **changes: Any) -> Receipt:
     return Receipt(**values | changes)
 
 
-def unfinished(message_id: str = "m") -> Unfinished:
-    return Unfinished(message_id=message_id, text=CODE, on_cut=OnCut.REPEAT, attempts=1)
+def undelivered(message_id: str = "m") -> Undelivered:
+    return Undelivered(message_id=message_id, text=CODE, on_cut=OnCut.REPEAT, attempts=1)
 
 
 # --- what every store does ---
@@ -135,15 +135,15 @@ async def test_records_read_back_as_they_were(store: Store) -> None:
     records = Records(store, NUMBER)
     await records.put_receipt(receipt())
     await records.put_receipt(receipt("n", state=Delivery.UNDELIVERED, began_at=None))
-    await records.put_unfinished(unfinished())
+    await records.put_undelivered(undelivered())
     again = Records(store, f" {NUMBER} ")
     assert await again.receipts() == [
         receipt(stored=True),
         receipt("n", state=Delivery.UNDELIVERED, began_at=None, stored=True),
     ]
-    assert await again.unfinished() == [unfinished()]
-    await again.drop_unfinished("m")
-    assert await records.unfinished() == []
+    assert await again.undelivered() == [undelivered()]
+    await again.drop_undelivered("m")
+    assert await records.undelivered() == []
     assert await Records(store, "somebody else").receipts() == []
 
 
@@ -158,24 +158,24 @@ async def test_the_store_never_sees_the_number_nor_an_encrypted_text() -> None:
         encrypt=lambda text: text.translate(mask),
         decrypt=lambda text: text.translate(unmask),
     )
-    await records.put_unfinished(unfinished())
+    await records.put_undelivered(undelivered())
     kept = repr(vars(store))
     assert NUMBER not in kept
     assert "4 2 7 1" not in kept
-    assert await records.unfinished() == [unfinished()]
+    assert await records.undelivered() == [undelivered()]
     assert Records(store, NUMBER).owner != records.owner
 
 
 async def test_a_record_of_a_newer_version_is_left_alone() -> None:
     store = MemoryStore()
     records = Records(store, NUMBER)
-    await records.put_unfinished(unfinished())
+    await records.put_undelivered(undelivered())
     await store.put(records.owner, "message:new", json.dumps({"v": 99}).encode(), ttl_s=60)
-    assert await records.unfinished() == [unfinished()]
+    assert await records.undelivered() == [undelivered()]
 
 
 def test_a_text_that_must_be_heard_is_in_no_repr() -> None:
-    assert CODE not in repr(unfinished())
+    assert CODE not in repr(undelivered())
     assert "Your code" not in repr(receipt())
 
 
@@ -277,13 +277,13 @@ async def test_a_receipt_is_told_at_once_and_again_when_it_is_stored() -> None:
     await desk.archive.close()
     assert [one.stored for one in desk.stored] == [True]
     assert desk.archive.receipts["m"].stored
-    assert [one.message_id for one in await desk.records.unfinished()] == ["m"]
+    assert [one.message_id for one in await desk.records.undelivered()] == ["m"]
     assert desk.filed[0].began_at is not None
 
 
 async def test_a_store_that_fails_for_a_while_gets_the_receipt_later() -> None:
     desk = Desk(Broken(2))
-    assert await desk.archive.unfinished() == []
+    assert await desk.archive.undelivered() == []
     desk.cut()
     async with asyncio.timeout(20):
         while not desk.stored:
@@ -298,7 +298,7 @@ async def test_a_store_that_never_answers_does_not_hold_up_the_end_of_a_call(
 ) -> None:
     monkeypatch.setattr("bargein.memory.archive.PATIENCE_S", 0.05)
     desk = Desk(Hanging())
-    assert await desk.archive.unfinished() == []
+    assert await desk.archive.undelivered() == []
     desk.cut()
     async with asyncio.timeout(10):
         await desk.archive.close()
@@ -309,7 +309,7 @@ async def test_a_store_that_never_answers_does_not_hold_up_the_end_of_a_call(
 async def test_without_a_store_there_are_receipts_all_the_same() -> None:
     told: list[Receipt] = []
     archive = Archive(None, filed=told.append, stored=told.append, report=lambda *_: None)
-    assert await archive.unfinished() == []
+    assert await archive.undelivered() == []
     archive.happened(MessageLocked(at_ms=0, message_id="m", text=CODE))
     archive.decided(
         FileReceipt(

@@ -1,7 +1,7 @@
 """What has to outlive a call: receipts, and messages that were not heard in full."""
 
 from .archive import Archive
-from .receipt import Receipt, Unfinished
+from .receipt import Receipt, Undelivered
 from .records import Records, StoreError
 from .sqlite import SqliteStore
 from .store import MemoryStore, Store, open_store
@@ -14,6 +14,6 @@ __all__ = [
     "SqliteStore",
     "Store",
     "StoreError",
-    "Unfinished",
+    "Undelivered",
     "open_store",
 ]

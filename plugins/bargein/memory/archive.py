@@ -12,7 +12,7 @@ from typing import TypeAlias
 from bargein.core.decisions import Decision, Delivery, FileReceipt
 from bargein.core.events import Event, MessageLocked, OnCut, PlayoutStarted
 
-from .receipt import Receipt, Unfinished
+from .receipt import Receipt, Undelivered
 from .records import Records
 from .store import Store
 
@@ -30,7 +30,7 @@ Report: TypeAlias = Callable[[str, Exception], None]
 @dataclass(slots=True)
 class _Filed:
     receipt: Receipt
-    unfinished: Unfinished | None
+    undelivered: Undelivered | None
 
 
 class Archive:
@@ -77,12 +77,12 @@ class Archive:
         self.receipts: dict[str, Receipt] = {}
         """The newest of each message of this call."""
 
-    async def unfinished(self) -> list[Unfinished]:
+    async def undelivered(self) -> list[Undelivered]:
         """What this caller still has to hear from earlier calls; nothing if the store is down."""
         if self._records is None:
             return []
         try:
-            return await asyncio.wait_for(self._records.unfinished(), PATIENCE_S)
+            return await asyncio.wait_for(self._records.undelivered(), PATIENCE_S)
         except Exception as error:
             self._report("store", error)
             return []
@@ -139,12 +139,12 @@ class Archive:
             except Exception as error:
                 self._report("store", error)
 
-    def _left(self, decision: FileReceipt) -> Unfinished | None:
+    def _left(self, decision: FileReceipt) -> Undelivered | None:
         """The message as it waits for its next attempt; None if there will be none."""
         message = self._messages.get(decision.message_id)
         if not decision.pending or message is None or decision.state is Delivery.DELIVERED:
             return None
-        return Unfinished(
+        return Undelivered(
             message_id=message.message_id,
             text=message.text,
             on_cut=message.on_cut,
@@ -180,9 +180,9 @@ class Archive:
         assert self._records is not None
         # The message first: should the store fail in between, it is rather said twice than never.
         done: Awaitable[None]
-        if entry.unfinished is not None:
-            done = self._records.put_unfinished(entry.unfinished)
+        if entry.undelivered is not None:
+            done = self._records.put_undelivered(entry.undelivered)
         else:
-            done = self._records.drop_unfinished(entry.receipt.message_id)
+            done = self._records.drop_undelivered(entry.receipt.message_id)
         await done
         await self._records.put_receipt(entry.receipt)

@@ -39,7 +39,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
+class Undelivered:
     """A message that must be heard and was not, as it waits for the next call."""
 
     message_id: str

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from bargein.core.decisions import Delivery, Reason
 from bargein.core.events import OnCut
 
-from .receipt import Receipt, Unfinished
+from .receipt import Receipt, Undelivered
 from .store import Store
 
 VERSION = 1
@@ -87,7 +87,7 @@ class Records:
             },
         )
 
-    async def put_unfinished(self, message: Unfinished) -> None:
+    async def put_undelivered(self, message: Undelivered) -> None:
         """Keep a message for the next call."""
         await self._put(
             f"message:{message.message_id}",
@@ -101,7 +101,7 @@ class Records:
             },
         )
 
-    async def drop_unfinished(self, message_id: str) -> None:
+    async def drop_undelivered(self, message_id: str) -> None:
         """That message has been heard, or is given up."""
         await self._store.delete(self.owner, f"message:{message_id}")
 
@@ -124,10 +124,10 @@ class Records:
             for found in await self._all("receipt:")
         ]
 
-    async def unfinished(self) -> list[Unfinished]:
+    async def undelivered(self) -> list[Undelivered]:
         """Messages that still have to be heard, the oldest first."""
         return [
-            Unfinished(
+            Undelivered(
                 message_id=found["message_id"],
                 text=found["text"],
                 on_cut=OnCut(found["on_cut"]),

@@ -117,7 +117,6 @@ class PlayoutLedger(FrameProcessor):
                 self._too_long = None
             self._stream, self._started, self._worded = stream, False, False
             self._cursor = self._by_words = 0
-            self._by_words = 0
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)

@@ -182,7 +182,7 @@ class CriticalMessageLock(FrameProcessor):
             await self._archive.close()
 
     async def _recall(self, archive: Archive) -> None:
-        for message in await archive.unfinished():
+        for message in await archive.undelivered():
             self._bargein_call.lock(
                 MessageLocked(
                     at_ms=0,
