@@ -57,6 +57,7 @@ class Rig:
         wrap: Callable[[Bargein, list[FrameProcessor]], list[FrameProcessor]] | None = None,
         before: list[FrameProcessor] | None = None,
         word_times: bool = True,
+        tts: ScriptedTTS | None = None,
         user_params: dict[str, Any] | None = None,
     ) -> None:
         self.manners = manners or Bargein()
@@ -77,7 +78,7 @@ class Rig:
         )
         self.user = pair.user()
         self.llm = ScriptedLLM([])
-        self.tts = ScriptedTTS(word_times=word_times)
+        self.tts = tts or ScriptedTTS(word_times=word_times)
         self.output = PacedOutput()
         self.tap = Tap()
         parts = [*(before or []), pair.user(), self.llm, self.tts, self.output, pair.assistant()]

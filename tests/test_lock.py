@@ -2,17 +2,21 @@
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
     InputDTMFFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMRunFrame,
     LLMTextFrame,
+    OutputAudioRawFrame,
     TTSTextFrame,
 )
 
@@ -21,6 +25,7 @@ from bargein.core import trace
 from bargein.memory import MemoryStore, Receipt, Records
 from bargein.pipecat import Bargein, LockError, MustHearFrame
 from bargein.pipecat.manners import BargeinError
+from bargein.testing.pipecat_parts import ScriptedTTS
 from rig import Rig
 
 CODE = "Your code is four two seven one. Please write it down."
@@ -165,6 +170,162 @@ async def test_somebody_elses_interruption_costs_it_nothing() -> None:
     assert [one.state for one in rig.manners.receipts] == [Delivery.DELIVERED]
     heard = sum(len(chunk.pcm) // 2 for chunk in rig.output.written)
     assert heard >= rig.tts.samples
+
+
+class Troubled(ScriptedTTS):
+    """A voice that takes its time, fails after a while, or makes no sound at all."""
+
+    def __init__(self, *, late_s: float = 0.0, pieces: int | None = None) -> None:
+        super().__init__()
+        self._late_s = late_s
+        self._pieces = pieces
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await asyncio.sleep(self._late_s)
+        count = 0
+        async for frame in super().run_tts(text, context_id):
+            if count == self._pieces:
+                yield ErrorFrame("the service has failed")
+                return
+            count += 1
+            yield frame
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.2])
+async def test_an_interruption_before_its_first_sound_costs_it_nothing(after_s: float) -> None:
+    rig = Rig(tts=Troubled(late_s=0.3))
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say("Your code is four two.", must_hear=True)
+        await asyncio.sleep(after_s)
+        await rig.worker.queue_frame(InterruptionFrame())
+        await rig.until(lambda: bool(rig.manners.receipts))
+        await asyncio.sleep(0.3)
+
+    await rig.run(script)
+    assert [one.state for one in rig.manners.receipts] == [Delivery.DELIVERED]
+    assert rig.said("assistant") == ["Your code is four two."]
+
+
+async def test_a_voice_that_fails_in_the_middle_has_delivered_nothing() -> None:
+    rig = Rig(tts=Troubled(pieces=6))
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say(CODE, must_hear=True, on_cut="repeat")
+        await rig.until(lambda: bool(rig.manners.receipts))
+
+    await rig.run(script)
+    [receipt] = rig.manners.receipts
+    assert (receipt.state, receipt.pending) == (Delivery.CUT, True)
+    assert len(receipt.heard) < len(CODE) / 2
+
+
+async def test_a_voice_that_makes_no_sound_has_delivered_nothing() -> None:
+    rig = Rig(tts=Troubled(pieces=0))
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say("Your code is four two.", must_hear=True)
+        await rig.until(lambda: bool(rig.manners.receipts))
+
+    await rig.run(script)
+    [receipt] = rig.manners.receipts
+    assert (receipt.state, receipt.heard) == (Delivery.UNDELIVERED, "")
+    assert rig.said("assistant") == []
+
+
+async def test_music_behind_it_does_not_keep_it_locked() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say("Your code is four two.", must_hear=True)
+        await rig.until(lambda: rig.manners.floor == "agent")
+        hum = OutputAudioRawFrame(audio=b"\x10\x00" * 24000 * 4, sample_rate=24000, num_channels=1)
+        await rig.worker.queue_frame(hum)
+        await rig.until(lambda: bool(rig.manners.receipts))
+        assert rig.manners.floor == "open"
+
+    await rig.run(script)
+    assert [one.state for one in rig.manners.receipts] == [Delivery.DELIVERED]
+
+
+async def test_a_hang_up_before_it_was_spoken_leaves_it_to_the_next_call() -> None:
+    store = MemoryStore()
+    rig = Rig(Bargein(store=store, caller="+49 1"))
+
+    async def script(rig: Rig) -> None:
+        await rig.worker.queue_frame(LLMFullResponseStartFrame())
+        await rig.worker.queue_frame(LLMTextFrame("One moment. "))
+        await asyncio.sleep(0.2)
+        await rig.manners.say(CODE, must_hear=True, on_cut="repeat", message_id="m")
+        waiting = asyncio.ensure_future(rig.manners.receipt("m"))
+        await rig.worker.cancel()
+        assert (await waiting).state is Delivery.UNDELIVERED
+
+    await rig.run(script)
+    assert [one.text for one in await Records(store, "+49 1").undelivered()] == [CODE]
+    with pytest.raises(BargeinError, match="over"):
+        await rig.manners.say("Hello?", must_hear=True)
+
+
+async def test_the_end_of_a_call_waits_for_it() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say(CODE, must_hear=True)
+
+    await rig.run(script)
+    assert [one.state for one in rig.manners.receipts] == [Delivery.DELIVERED]
+    assert rig.said("assistant") == [CODE]
+
+
+async def test_of_two_runs_that_wait_one_answers() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say(CODE, must_hear=True)
+        await rig.until(lambda: rig.manners.floor == "agent")
+        await rig.worker.queue_frame(LLMRunFrame())
+        await rig.worker.queue_frame(LLMRunFrame())
+        await rig.worker.queue_frame(InterruptionFrame())
+        await rig.until(lambda: bool(rig.llm.runs))
+        await asyncio.sleep(0.5)
+
+    await rig.run(script)
+    assert len(rig.llm.runs) == 1
+
+
+async def test_a_run_that_waits_makes_way_for_the_callers_turn() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say(CODE, must_hear=True)
+        await rig.until(lambda: rig.manners.floor == "agent")
+        await rig.worker.queue_frame(LLMRunFrame())
+        await rig.voice(True)
+        await rig.hears("I need a pen")
+        await rig.voice(False)
+        await rig.until(lambda: bool(rig.llm.runs))
+        await asyncio.sleep(0.5)
+
+    await rig.run(script)
+    assert len(rig.llm.runs) == 1
+    assert [m["content"] for m in rig.llm.runs[0][1][-2:]] == [CODE, "I need a pen"]
+
+
+async def test_the_same_words_said_before_it_are_not_it() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.agent("Mind the gap.")
+        await rig.manners.say("Mind the gap.", must_hear=True, message_id="m")
+        await asyncio.sleep(0.3)
+        assert rig.manners.receipts == []
+        receipt = await rig.manners.receipt("m")
+        assert receipt.state is Delivery.DELIVERED
+        heard = sum(len(chunk.pcm) // 2 for chunk in rig.output.written) / 24000
+        assert heard > 1.7  # both of them, at three words each
+
+    await rig.run(script)
 
 
 async def test_frames_of_the_hosts_own_kind_are_locked_too() -> None:

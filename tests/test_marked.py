@@ -1,5 +1,7 @@
 """What must be heard of a reply that comes in pieces?"""
 
+import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -58,7 +60,7 @@ def test_no_tag_is_ever_spoken_and_no_word_is_lost(parts: list[str]) -> None:
     assert not any(tag in piece.text for piece in pieces for tag in TAGS)
     assert not marked.open
     said = "".join(piece.text for piece in pieces)
-    whole = "".join(parts).replace("</must-hear>", "").replace("<must-hear>", "")
+    whole = re.sub("</?must-hear>", "", "".join(parts))
     if "<" not in whole:
         assert "".join(said.split()) == "".join(whole.split())
 
@@ -92,3 +94,52 @@ def test_a_reply_that_was_cut_off_leaves_nothing() -> None:
 def test_what_cannot_be_a_mark_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(MarkError):
         Marked(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Your code is 4. 2. 7. 1.",
+        "Your code is 4... 2... 7... 1.",
+        "Your code is 2045 67.",
+        "Your code is 1984.",
+        "PIN 2045.",
+        "Please remember 1984.",
+    ],
+)
+def test_a_code_is_whole_however_it_is_written(code: str) -> None:
+    marked = Marked(patterns=[DIGIT_CODES])
+    assert read(marked, *f"{code} Fine?") == [(code, True), (" Fine?", False)]
+
+
+@pytest.mark.parametrize("text", ["We met in 1984.", "Since 2019, we do.", "It was May 2026."])
+def test_a_year_is_no_code(text: str) -> None:
+    assert read(Marked(patterns=[DIGIT_CODES]), text) == [(text, False)]
+
+
+def test_a_lone_digit_ends_a_sentence_as_soon_as_a_word_follows() -> None:
+    marked = Marked(patterns=[DIGIT_CODES])
+    assert marked.feed("Take bus 4. ") == []
+    assert [piece.text for piece in marked.feed("It")] == ["Take bus 4."]
+
+
+@pytest.mark.parametrize("pattern", [DIGIT_CODES, MONEY, PHONE_NUMBERS])
+@pytest.mark.parametrize("part", ["1,", "1", "12 3, ", "1... ", "+", "2026 x "])
+def test_no_text_is_long_enough_to_be_slow(pattern: re.Pattern[str], part: str) -> None:
+    def took(length: int) -> float:
+        text = (part * length)[:length]
+        began = time.perf_counter()
+        pattern.search(text)
+        return time.perf_counter() - began
+
+    short = min(took(10_000) for _ in range(3))
+    assert min(took(100_000) for _ in range(3)) < 50 * max(short, 0.0005)
+
+
+def test_a_sentence_without_an_end_is_handed_on() -> None:
+    marked, text = Marked(patterns=[DIGIT_CODES]), "and so on " * 250
+    pieces = [piece.text for character in text for piece in marked.feed(character)]
+    assert len("".join(pieces)) > 1_900
+    assert "".join(pieces) + "".join(piece.text for piece in marked.end()) == text
+    code = "and so on " * 199 + "4 2 7 1 and so on"
+    assert any("4 2 7 1" in one for one, must_hear in read(marked, code) if must_hear)

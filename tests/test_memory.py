@@ -241,11 +241,11 @@ class Hanging(MemoryStore):
 class Desk:
     """An archive, and what it told."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, **options: Any) -> None:
         self.filed: list[Receipt] = []
         self.stored: list[Receipt] = []
         self.reports: list[str] = []
-        self.records = Records(store, NUMBER)
+        self.records = Records(store, NUMBER, **options)
         self.archive = Archive(
             self.records,
             filed=self.filed.append,
@@ -253,19 +253,19 @@ class Desk:
             report=lambda where, error: self.reports.append(f"{where}: {type(error).__name__}"),
         )
 
-    def cut(self) -> None:
-        locked = MessageLocked(at_ms=0, message_id="m", text=CODE, on_cut=OnCut.REPEAT)
+    def cut(self, message_id: str = "m", text: str = CODE, **changes: Any) -> None:
+        locked = MessageLocked(at_ms=0, message_id=message_id, text=text, on_cut=OnCut.REPEAT)
         self.archive.happened(locked)
-        self.archive.happened(PlayoutStarted(at_ms=9, message_id="m", must_hear=True))
+        self.archive.happened(PlayoutStarted(at_ms=9, message_id=message_id, must_hear=True))
+        values: dict[str, Any] = {"state": Delivery.CUT, "pending": True} | changes
         self.archive.decided(
             FileReceipt(
                 at_ms=900,
                 reason=Reason.CALL_ENDED,
-                message_id="m",
-                state=Delivery.CUT,
+                message_id=message_id,
                 heard="Your code is",
                 unheard=" 4 2 7 1.",
-                pending=True,
+                **values,
             )
         )
 
@@ -323,3 +323,65 @@ async def test_without_a_store_there_are_receipts_all_the_same() -> None:
     )
     await archive.close()
     assert [one.state for one in told] == [Delivery.DELIVERED]
+
+
+async def test_a_record_that_cannot_be_read_hides_no_other() -> None:
+    desk = Desk(MemoryStore())
+    store = desk.records._store
+    await desk.records.put_receipt(receipt())
+    await desk.records.put_undelivered(undelivered("z"))
+    later = (await store.get(desk.records.owner))["message:z"].replace(b"repeat", b"later")
+    for key, value in (("z", later), ("y", b"\x80"), ("x", b"[]")):
+        await store.put(desk.records.owner, f"message:{key}", value, ttl_s=60)
+    await desk.records.put_undelivered(undelivered())
+    assert await desk.archive.undelivered() == [undelivered()]
+    assert desk.reports == ["store: a record: ValueError"]
+    await store.put(desk.records.owner, "receipt:x", b"{", ttl_s=60)
+    assert await desk.records.receipts() == [receipt(stored=True)]
+
+
+async def test_a_text_that_is_no_unicode_is_stored_all_the_same() -> None:
+    desk = Desk(MemoryStore())
+    desk.cut(text="smile \ud83d 1")
+    await desk.archive.close()
+    assert [one.text for one in await desk.records.undelivered()] == ["smile ? 1"]
+
+
+async def test_a_receipt_that_cannot_be_stored_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bargein.memory.archive.RETRY_S", (0.01,))
+
+    def encrypt(text: bytes) -> bytes:
+        if b"bad" in text:
+            raise RuntimeError(text)
+        return text
+
+    desk = Desk(MemoryStore(), encrypt=encrypt, decrypt=bytes)
+    desk.cut("bad")
+    desk.cut("good")
+    await desk.archive.close()
+    assert [one.message_id for one in desk.stored] == ["good"]
+    assert desk.reports == [*["store: StoreError"] * 3, "store: a receipt was given up: StoreError"]
+
+
+async def test_an_old_receipt_that_is_tried_again_never_replaces_a_newer_one() -> None:
+    desk = Desk(Broken(1))
+    desk.cut()
+    desk.cut(state=Delivery.DELIVERED, pending=False)
+    await desk.archive.close()
+    assert [one.state for one in desk.stored] == [Delivery.DELIVERED]
+    assert [one.state for one in await desk.records.receipts()] == [Delivery.DELIVERED]
+    assert await desk.records.undelivered() == []
+
+
+async def test_a_memory_store_forgets_those_who_never_call_again() -> None:
+    now = 0.0
+    store = MemoryStore(clock=lambda: now)
+    for n in range(255):
+        await store.put(f"o{n}", "k", b"x", ttl_s=1)
+    now = 2.0
+    await store.put("o", "k", b"x", ttl_s=1)
+    assert list(store._owners) == ["o"]
+    await store.delete("o", "k")
+    assert not store._owners

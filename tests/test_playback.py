@@ -290,7 +290,10 @@ def test_released_is_received_minus_what_a_yield_dropped(
     if cut_at_ms is None:
         assert voice.dropped_samples == 0
         assert ear.marks == ["end"]
-        assert sorted(word for _, word in ear.words) == sorted(f"at {ms}" for ms in words)
+        # A word timed well past the end of all audio was never made.
+        made_ms = sum(count * 1000 / rate for count, rate in pieces)
+        said = [ms for ms in words if pieces and ms <= made_ms + 500]
+        assert sorted(word for _, word in ear.words) == sorted(f"at {ms}" for ms in said)
     elif pieces:
         assert len(ear.cuts) == 1
     if not orders and cut_at_ms is None:

@@ -8,8 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bargein import Decision, Delivery, Event, Kind, OnCut, Reason, StopAt, UserSpeechStarted
+from bargein import (
+    Decision,
+    DeferTurn,
+    DeliverTurn,
+    Delivery,
+    Event,
+    Kind,
+    MessageLocked,
+    OnCut,
+    PlayoutLocked,
+    PlayoutStarted,
+    PlayoutStopped,
+    PlayoutWorded,
+    Reason,
+    ReportBackchannel,
+    StopAt,
+    UserSpeechStarted,
+    UserWordsHeard,
+)
 from bargein.core import trace
+from bargein.core.events import TurnTaken
 from bargein.core.trace import TraceError
 from bargein.testing.core_player import play_logged
 from bargein.testing.rules import rules_of
@@ -83,3 +102,46 @@ def test_a_broken_line_of_a_file_is_named_by_its_number() -> None:
     good = trace.write(UserSpeechStarted(at_ms=1))
     with pytest.raises(TraceError, match="line 3"):
         list(trace.read_all([good, "", "oops"]))
+
+
+CODE = "Your code is 4271."
+
+
+def written(*entries: Event | Decision) -> str:
+    hide = trace.Redaction()
+    return "".join(trace.write(hide(entry)) for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        (PlayoutStarted(at_ms=1, message_id="m", must_hear=True),),
+        (PlayoutStarted(at_ms=1, message_id="m"),),
+        (PlayoutStarted(at_ms=1, message_id="m"), PlayoutLocked(at_ms=2, must_hear=False)),
+    ],
+)
+def test_a_locked_message_is_hidden_whatever_its_playout_says(started: tuple[Event, ...]) -> None:
+    locked = MessageLocked(at_ms=0, message_id="m", text=CODE)
+    lines = written(locked, *started, PlayoutWorded(at_ms=3, text="Your code is four."))
+    assert "code" not in lines
+    # Another playout is nobody's secret.
+    after = (PlayoutStarted(at_ms=5, message_id="n"), PlayoutWorded(at_ms=5, text="Goodbye."))
+    assert "Goodbye." in written(locked, *started, PlayoutStopped(at_ms=4), *after)
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        UserWordsHeard(at_ms=1, text="so 4 2-7, 1 at 10", is_final=True),
+        TurnTaken(at_ms=1, text="so 4 2-7, 1 at 10"),
+        DeferTurn(at_ms=1, reason=Reason.NOISE, text="so 4 2-7, 1 at 10"),
+        DeliverTurn(at_ms=1, reason=Reason.NOISE, text="so 4 2-7, 1 at 10"),
+        ReportBackchannel(at_ms=1, reason=Reason.NOISE, text="so 4 2-7, 1 at 10"),
+        PlayoutWorded(at_ms=1, text="so 4 2-7, 1 at 10"),
+    ],
+)
+def test_digits_of_a_locked_text_are_hidden_where_somebody_repeats_them(
+    repeat: Event | Decision,
+) -> None:
+    assert "so x x-x, x at 10" in written(MessageLocked(at_ms=0, message_id="m", text=CODE), repeat)
+    assert "so 4 2-7, 1 at 10" in written(repeat)

@@ -21,6 +21,9 @@ from bargein.core.decisions import StopAt
 
 T = TypeVar("T")
 
+_LATE_WORD_MS = 500
+"""A word timed so far past the end of its audio was said all the same: services round. One that
+is timed later still was never made."""
 _PHRASE_ENDS = tuple(".,;:!?…。、！？，；：।")
 
 
@@ -332,6 +335,19 @@ class Playback(Generic[T]):
         return any(isinstance(item, _Audio) for item in self._items)
 
     @property
+    def speech_queued(self) -> bool:
+        """Is there speech that has not been let out? Other audio belongs to no stream."""
+        return any(isinstance(item, _Audio) and bool(item.stream) for item in self._items)
+
+    @property
+    def may_be_dropped(self) -> bool:
+        """Is there speech that an interruption would drop?"""
+        return any(
+            isinstance(item, _Audio) and bool(item.stream) and not item.protected
+            for item in self._items
+        )
+
+    @property
     def sounding(self) -> bool:
         """Is there audio on its way to the ear?"""
         return self.queued or self._edge_ms is not None
@@ -466,15 +482,19 @@ class Playback(Generic[T]):
             out.append(WordOut(stream=stream, word=word.word))
 
     def _ended(self, mark: _Mark[T]) -> None:
-        """The end of a stream: words timed past its audio are as good as said."""
+        """The end of a stream: words timed a little past its audio are as good as said."""
         if mark.ends is None:
             return
         self._laid_ms = 0.0
         stream = self._streams.pop(mark.ends, None)
         if mark.ends:
             self._over.append(mark.ends)
-        for word in stream.waiting if stream else ():
-            self._sound(self._edge_ms or 0.0, mark.ends, word)
+        if stream is None:
+            return
+        made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
+        for word in stream.waiting:
+            if not word.text or word.at_ms <= made_ms:
+                self._sound(self._edge_ms or 0.0, mark.ends, word)
 
     # --- stopping ---
 

@@ -80,6 +80,7 @@ class Reason(Enum):
     CALL_ENDED = "call ended"
     NEVER_SOUNDED = "it never sounded"
     NEXT_CHANCE = "next chance"
+    TOLD_TO = "the application asks for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +180,26 @@ class SpeakAgain(_Stamped):
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSpeech(_Stamped):
+    """Go on with what was left unsaid, instead of answering the user's turn."""
+
+    message_id: str
+    text: str
+    """From the beginning of the clause that broke."""
+    topic: str = ""
+    in_own_words: bool = False
+    """True where the LLM is to say it in its own words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferResumption(_Stamped):
+    """Ask the user whether the agent should go on with what was left unsaid."""
+
+    message_id: str
+    topic: str = ""
+
+
 Decision: TypeAlias = (
     DuckPlayout
     | PausePlayout
@@ -191,5 +212,7 @@ Decision: TypeAlias = (
     | DeliverTurn
     | FileReceipt
     | SpeakAgain
+    | ResumeSpeech
+    | OfferResumption
 )
 """Every decision there is. Closed, like ``Event``."""

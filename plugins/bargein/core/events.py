@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from .decisions import Kind
+
 BROKEN_BY = ("emergency", "emergency_stop", "handoff")
 """What may break a must-hear message off, unless it says otherwise: an emergency that the caller
 tells of, and controls by their names."""
@@ -144,6 +146,37 @@ class ControlRaised(_Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnTaken(_Stamped):
+    """The user's turn is complete, and about to be answered."""
+
+    text: str
+    kind: Kind | None = None
+    """``RESUME`` where they ask the agent to go on."""
+    agrees: bool | None = None
+    """Whether it is a yes or a no; None where it is neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicNamed(_Stamped):
+    """The application says what the agent talks about from now on; empty for nothing special."""
+
+    topic: str
+    task: str = ""
+    progress: float | None = None
+    """How far it is, from 0 to 1, where the application knows that better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumptionAsked(_Stamped):
+    """The application, or the LLM, wants the agent to go on with what was left unsaid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumptionDropped(_Stamped):
+    """Nobody wants to hear the rest of what was last left unsaid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimePassed(_Stamped):
     """Nothing happened, but it is later now."""
 
@@ -163,6 +196,10 @@ Event: TypeAlias = (
     | ToolStarted
     | ToolFinished
     | ControlRaised
+    | TurnTaken
+    | TopicNamed
+    | ResumptionAsked
+    | ResumptionDropped
     | TimePassed
 )
 """Every event there is. Closed: type checkers and tests read this list."""

@@ -32,9 +32,13 @@ from .events import (
     PlayoutStarted,
     PlayoutStopped,
     PlayoutWorded,
+    ResumptionAsked,
+    ResumptionDropped,
     TimePassed,
     ToolFinished,
     ToolStarted,
+    TopicNamed,
+    TurnTaken,
     UserSpeechStarted,
     UserSpeechStopped,
     UserWordsHeard,
@@ -43,6 +47,7 @@ from .locks import Locked, Locks
 from .locks import settle as settle_locks
 from .overlap import Later, Overlap, Rules, Ruling, Score, Verdict, WordsGo
 from .playout import Playout
+from .resumption import Mode, Resumption, remember
 
 MAX_HOLD_MS = 3_000
 """No rule keeps an overlap open longer than this after the user fell silent."""
@@ -57,6 +62,7 @@ WEIGH_MS = 1_000
 
 
 NO_LOCKS = Locks()
+NOTHING_UNSAID = Resumption()
 SAME_OVERLAP_MS = 2_000
 """Words that come later than this after the user fell silent belong to no earlier overlap."""
 
@@ -96,6 +102,10 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         PlayoutProgressed: Floor.OPEN,
         PlayoutLocked: Floor.OPEN,
         MessageLocked: Floor.OPEN,
+        TurnTaken: Floor.OPEN,
+        TopicNamed: Floor.OPEN,
+        ResumptionAsked: Floor.OPEN,
+        ResumptionDropped: Floor.OPEN,
         PlayoutStopped: Floor.OPEN,
         ToolStarted: Floor.OPEN,
         ToolFinished: Floor.OPEN,
@@ -113,6 +123,10 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         PlayoutProgressed: Floor.USER,
         PlayoutLocked: Floor.USER,
         MessageLocked: Floor.USER,
+        TurnTaken: Floor.USER,
+        TopicNamed: Floor.USER,
+        ResumptionAsked: Floor.USER,
+        ResumptionDropped: Floor.USER,
         PlayoutStopped: Floor.USER,
         ToolStarted: Floor.USER,
         ToolFinished: Floor.USER,
@@ -132,6 +146,10 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         PlayoutProgressed: Floor.AGENT,
         PlayoutLocked: Floor.AGENT,
         MessageLocked: Floor.AGENT,
+        TurnTaken: Floor.AGENT,
+        TopicNamed: Floor.AGENT,
+        ResumptionAsked: Floor.AGENT,
+        ResumptionDropped: Floor.AGENT,
         ToolStarted: Floor.AGENT,
         ToolFinished: Floor.AGENT,
         ControlRaised: Floor.AGENT,
@@ -152,6 +170,10 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         PlayoutProgressed: Floor.CONTESTED,
         PlayoutLocked: Floor.CONTESTED,
         MessageLocked: Floor.CONTESTED,
+        TurnTaken: Floor.CONTESTED,
+        TopicNamed: Floor.CONTESTED,
+        ResumptionAsked: Floor.CONTESTED,
+        ResumptionDropped: Floor.CONTESTED,
         ToolStarted: Floor.CONTESTED,
         ToolFinished: Floor.CONTESTED,
         ControlRaised: Floor.CONTESTED,
@@ -202,6 +224,9 @@ class State:
 
     locks: Locks = NO_LOCKS
     """The messages that must be heard in full."""
+
+    resumption: Resumption = NOTHING_UNSAID
+    """What was left unsaid."""
 
     due_at_ms: int | None = None
     """Send ``TimePassed`` at this instant if nothing happens first."""
@@ -263,10 +288,31 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     if state.locks is not NO_LOCKS or isinstance(event, MessageLocked):
         state, filed = _unlocked(state, event, said, decisions)
         decisions += filed
+    if state.resumption.mode is not Mode.OFF:
+        state, resumed = _remembered(state, event, said, decisions)
+        decisions += resumed
     due_at_ms = _due(state)
     if due_at_ms != state.due_at_ms:  # copies are what a step costs
         state = replace(state, due_at_ms=due_at_ms)
     return state, decisions
+
+
+def _remembered(
+    state: State, event: Event, said: Playout | None, decisions: tuple[Decision, ...]
+) -> Step:
+    """What was left unsaid, and whether the agent goes on with it now."""
+    busy = state.user_speaking or state.locks.active or state.locks.pending or state.moment
+    spoken = any(isinstance(one, DeliverTurn) for one in decisions)
+    memory, resumed = remember(
+        state.resumption,
+        event,
+        said.at(event.at_ms) if said else None,
+        decisions,
+        free=state.floor is Floor.OPEN and not busy and not spoken,
+    )
+    if memory is not state.resumption:
+        state = replace(state, resumption=memory)
+    return state, resumed
 
 
 def _unlocked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -14,6 +15,11 @@ START_MS = 8_000
 """A message that is not heard so long after the agent fell silent will not come."""
 MAX_ATTEMPTS = 5
 """A message that was cut so often is not tried again."""
+
+_CLAUSE = re.compile(
+    r"(?<=[.!?…,;:؟।،])\s+(?=[^\W\d][^\s\d.…,;:!?]+\s+[^\W\d])|(?<=[。！？，；：])(?=[^\W\d]{2})"
+)
+"""Between clauses. One begins with two words, so that "4, 2, 7, 1" and "A, B, C" stay whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +36,27 @@ class Locked:
 
     @property
     def rest(self) -> str:
-        """What this attempt says."""
-        return self.text[len(self.heard) :].lstrip()
+        """What this attempt says: from the beginning of the clause that was cut, because half a
+        code helps nobody."""
+        # A last word may have been cut short, so its clause is said again.
+        at = len(self.heard) if self.heard[-1:].isspace() else len(self.heard) - 1
+        return self.text[_clause_at(self.text, at) :].lstrip()
 
     @property
     def tried_enough(self) -> bool:
         return self.on_cut is OnCut.REPORT or self.attempts >= MAX_ATTEMPTS
 
     def heard_by(self, said: Playout | None) -> str:
-        """What has been heard of it by now."""
-        if said is None or not said.heard:
+        """What has been heard of it by now; never all of it, as it was not said to its end."""
+        rest = self.rest
+        # A service that says "four" for "4" leaves nobody knowing where in our text it was cut.
+        if said is None or not _bare(rest).startswith(_bare(said.text)):
             return self.heard
-        if said.text.strip() == self.rest:
-            at = len(self.text) - len(self.rest) - (len(said.text) - len(said.text.lstrip()))
-            return self.text[: at + len(said.heard)]
-        return f"{self.heard} {said.heard}".strip()  # a service that rewrites what it is given
+        ends = [0, *(found.end() for found in re.finditer(r"\S", rest))]
+        at = len(self.text) - len(rest) + ends[len(_bare(said.heard))]
+        if not _worded(self.text[at:]):
+            at = _clause_at(self.text, at - 1)
+        return max(self.heard, self.text[:at], key=len)
 
     def again(self, heard: str) -> Locked:
         """Ready for the next attempt."""
@@ -80,6 +92,19 @@ class Locks:
         """The message that is being heard, if it is this one."""
         playing = self.playing
         return playing if playing and playing.message_id == message_id else None
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _worded(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _clause_at(text: str, at: int) -> int:
+    """Where the clause begins that this place is in."""
+    return max((found.end() for found in _CLAUSE.finditer(text) if found.end() <= at), default=0)
 
 
 Settled: TypeAlias = tuple[Locks, tuple[Decision, ...]]
@@ -148,13 +173,16 @@ def settle(
 
 
 def _handed_in(locks: Locks, event: MessageLocked) -> Locks:
+    heard = event.heard
+    if not event.text.startswith(heard) or not _worded(event.text[len(heard) :]):
+        heard = ""
     message = Locked(
         message_id=event.message_id,
         text=event.text,
         on_cut=event.on_cut,
         broken_by=tuple(event.broken_by),
         attempts=event.attempts,
-        heard=event.heard,
+        heard=heard,
     )
     if event.pending:
         return replace(locks, pending=(*locks.pending, message))
@@ -176,9 +204,6 @@ def _ended(
         return locks
     whole = reason is Reason.AGENT_FINISHED
     heard = message.text if whole else message.heard_by(said)
-    if not whole and not message.text[len(heard) :].strip():
-        # A word counts as heard from its onset on, and this was the last.
-        heard = message.text[: message.text.rstrip().rfind(" ") + 1]
     played_ms = said.audible_ms if said else 0
     left_ms = 0 if whole else (said.left_ms if said else None)
     filed.append(

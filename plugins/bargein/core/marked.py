@@ -9,19 +9,39 @@ from typing import TypeAlias
 
 Pattern: TypeAlias = str | re.Pattern[str]
 
-DIGIT_CODES = re.compile(r"(?<!\d)(?!(?:19|20)\d\d(?!\d))\d(?:[ \-–.,]{0,2}\d){3,}(?!\d)")
-"""Four digits and more, together or apart, such as "4 2 7 1"; not a year alone."""
+_APART = r"(?:\.\.\. |[ \-–.,…]{0,2})"
+_DATING = (
+    "in of since until year en em im seit bis Jahr January February March April May June July "
+    "August September October November December"
+)
+_UNDATED = "".join(rf"(?<!\b{word} \d)" for word in _DATING.split())
+_YEAR = rf"(?:(?<=1)9|(?<=2)0)\d\d(?!{_APART}\d)"
+# It begins with the digit, and looks back from there: a search skips all else at once.
+DIGIT_CODES = re.compile(
+    rf"\d(?<!\d\d)(?:(?!{_YEAR})|{_UNDATED})(?:{_APART}\d){{3,}}(?!\d)", re.IGNORECASE
+)
+"""Four digits and more, together or apart, such as "4 2 7 1"; not a lone year behind "in", a
+month and the like."""
 MONEY = re.compile(
-    r"[$€£¥₹₩₽₺]\s?\d|\d[\d.,  ]*\s?(?:[$€£¥₹₩₽₺]|(?:US |dollar|euro|pound|cent|rupee|yen|won|"
+    r"[$€£¥₹₩₽₺]\s?\d|(?<!\d)\d[\d., \xa0\u202f]{0,20}+\s?"
+    r"(?:[$€£¥₹₩₽₺]|(?:US |dollar|euro|pound|cent|rupee|yen|won|"
     r"peso|real|reais|lira|złot|rubl|рубл|USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|PLN|TRY|RUB)\w*)",
     re.IGNORECASE,
 )
 """An amount with its currency, before or behind it."""
-PHONE_NUMBERS = re.compile(r"\+?\d(?:[ \-–./()]{0,2}\d){6,14}(?!\d)")
+PHONE_NUMBERS = re.compile(r"(?<!\d)\+?\d(?:[ \-–./()]{0,2}\d){6,14}(?!\d)")
 """Seven to fifteen digits, as E.164 allows, in the usual groups."""
 
-_ENDS = re.compile(r"(?<=[.!?…؟।])[\"'”»)\]]*(?=\s)|(?<=[。！？])[」』”]*")
-"""Behind a sentence. A full stop ends one only if a space follows: "4.50" goes on."""
+_LONE_DIGIT = r"(?:(?<=\d[.…])(?<!\w\d[.…])|(?<=\d\.\.\.)(?<!\w\d\.\.\.))"
+_ENDS = re.compile(
+    rf"(?<=[.!?…؟।])(?!{_LONE_DIGIT}\s+(?:\d|\Z))[\"'”»)\]]*(?=\s)|(?<=[。！？])[」』”]*"
+)
+"""Behind a sentence. A full stop ends one only if a space follows: "4.50" goes on, and so does
+"4. 2. 7. 1."."""
+_LONGEST_SENTENCE = 2_000
+"""A reply without punctuation is not held back for ever."""
+_GAP = re.compile(r"(?<=[^\W\d])\s")
+"""Where a sentence that is too long may be parted: not inside a code."""
 _NAME = re.compile(r"[A-Za-z][\w\-]{0,40}\Z")
 _LONGEST_TAG = 120
 
@@ -46,7 +66,7 @@ class Marked:
     tag may be split anywhere; one that is opened again inside counts with its own end; one that is
     never closed ends with the reply; an end without a beginning is nothing. With patterns, every
     sentence in which one is found must be heard too, so that text is handed on a sentence at a
-    time.
+    time; one without an end is parted after 2,000 characters.
 
     Args:
         tag: the name of the tag.
@@ -129,16 +149,22 @@ class Marked:
             pieces.append(Piece(text=text, must_hear=False))
 
     def _locked(self, pieces: list[Piece]) -> None:
-        text, self._inside = self._inside.strip(), ""
+        text, self._inside = self._inside, ""
+        while self._tags.search(text):  # what was left around a tag inside may be one again
+            text = self._tags.sub("", text)
+        text = text.strip()
         if text:
             pieces.append(Piece(text=text, must_hear=True))
 
     def _sentences(self, pieces: list[Piece], *, to_end: bool) -> None:
         while self._sentence:
             found = _ENDS.search(self._sentence)
-            if found is None and not to_end:
-                return
             cut = len(self._sentence) if found is None else found.end()
+            if cut > _LONGEST_SENTENCE:
+                gaps = [gap.end() for gap in _GAP.finditer(self._sentence, 0, _LONGEST_SENTENCE)]
+                cut = gaps[-1] if gaps else _LONGEST_SENTENCE
+            elif found is None and not to_end:
+                return
             sentence, self._sentence = self._sentence[:cut], self._sentence[cut:]
             if any(pattern.search(sentence) for pattern in self._patterns):
                 pieces.append(Piece(text=sentence.strip(), must_hear=True))

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, TypeAlias, get_args
 
-from .decisions import Decision, Delivery, FileReceipt, Kind, Reason, SpeakAgain, StopAt, YieldFloor
+from .decisions import (
+    Decision,
+    DeferTurn,
+    DeliverTurn,
+    Delivery,
+    FileReceipt,
+    Kind,
+    Reason,
+    ReportBackchannel,
+    ResumeSpeech,
+    SpeakAgain,
+    StopAt,
+    YieldFloor,
+)
 from .events import (
     Event,
     MessageLocked,
@@ -17,6 +31,8 @@ from .events import (
     PlayoutStarted,
     PlayoutStopped,
     PlayoutWorded,
+    TurnTaken,
+    UserWordsHeard,
 )
 
 SCHEMA = 1
@@ -44,22 +60,34 @@ class TraceError(ValueError):
 class Redaction:
     """Hides what messages say that must be heard: it may be a one-time code.
 
-    Every letter and digit becomes an "x", so that a trace still replays to the same decisions.
+    Every letter and digit of them becomes an "x", so that a trace still replays to the same
+    decisions. Where others repeat three and more of their digits in a row, together or apart, those
+    digits become an "x" as well; other words, such as "four two seven one", stay as they are.
     Entries come in the order of the call.
     """
 
     _locked: bool = False
+    _message_plays: bool = False
+    _ids: set[str] = field(default_factory=set)
+    _digits: set[str] = field(default_factory=set)
+    """Every three digits in a row of what must be heard."""
 
     def __call__(self, entry: Entry) -> Entry:
         """The entry as it may be written down."""
         match entry:
-            case PlayoutStarted() | PlayoutLocked():
-                self._locked = entry.must_hear
+            case PlayoutStarted():
+                self._message_plays = entry.message_id in self._ids
+                self._locked = entry.must_hear or self._message_plays
+            case PlayoutLocked():
+                self._locked = entry.must_hear or self._message_plays
             case PlayoutStopped():
-                self._locked = False
+                self._locked = self._message_plays = False
             case PlayoutWorded() if self._locked:
+                self._learn(entry.text)
                 return replace(entry, text=_hidden(entry.text))
             case MessageLocked():
+                self._ids.add(entry.message_id)
+                self._learn(entry.text)
                 return replace(entry, text=_hidden(entry.text), heard=_hidden(entry.heard))
             case SpeakAgain():
                 return replace(entry, text=_hidden(entry.text))
@@ -67,7 +95,39 @@ class Redaction:
                 return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
             case YieldFloor() if entry.breaks_lock:
                 return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
+            case YieldFloor():
+                heard, unheard = self._repeated(entry.heard), self._repeated(entry.unheard)
+                return replace(entry, heard=heard, unheard=unheard)
+            case (
+                PlayoutWorded()
+                | ResumeSpeech()
+                | UserWordsHeard()
+                | TurnTaken()
+                | DeferTurn()
+                | DeliverTurn()
+                | ReportBackchannel()
+            ):
+                return replace(entry, text=self._repeated(entry.text))
         return entry
+
+    def _learn(self, text: str) -> None:
+        for run in _RUN.findall(text):
+            self._digits |= _threes(run)
+
+    def _repeated(self, text: str) -> str:
+        def hidden(run: re.Match[str]) -> str:
+            return run[0] if self._digits.isdisjoint(_threes(run[0])) else _hidden(run[0])
+
+        return _RUN.sub(hidden, text) if self._digits else text
+
+
+_RUN = re.compile(r"\d(?:[\W_]*\d)*")
+"""Digits with nothing but spaces and punctuation in between."""
+
+
+def _threes(run: str) -> set[str]:
+    digits = "".join(str(int(character)) for character in run if character.isdecimal())
+    return {digits[at : at + 3] for at in range(len(digits) - 2)}
 
 
 def _hidden(text: str) -> str:
@@ -84,12 +144,12 @@ def write(entry: Entry) -> str:
     As it is; put a `Redaction` before it where others may read.
     """
     line: dict[str, Any] = {"v": SCHEMA, "type": type(entry).__name__}
-    for field in fields(entry):
-        value = getattr(entry, field.name)
+    for one in fields(entry):
+        value = getattr(entry, one.name)
         if isinstance(value, Enum):
             value = value.value
         if value is not None:
-            line[field.name] = value
+            line[one.name] = value
     return json.dumps(line, ensure_ascii=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -56,6 +56,8 @@ _MOMENT_WORDS = 3
 """So many words may go with "hang on", as in "hang on, let me get my glasses"."""
 _ASKED_BACK = frozenset({"filler", "continuer", "echo"})
 """What calls for an explanation when it is said as a question: "huh?"."""
+_YES = frozenset({"assent", "go_on", "answer", "assessment", "resume"})
+_NO = frozenset({"refusal", "stop", "cancellation"})
 _MAY_ANSWER = frozenset({"go_on", "assessment", "assent", "continuer"})
 
 
@@ -163,6 +165,21 @@ class Judge:
         if agent_finished and hold in _TURNS:
             return _TURNS[hold]
         return _HELD[hold]
+
+    @property
+    def speech(self) -> Mapping[str, str]:
+        """What the agent says itself, in this language."""
+        return self._language.speech
+
+    def agrees(self, words: str) -> bool | None:
+        """Is this a yes or a no? None where it is neither."""
+        grammar = self._grammar
+        symbols = grammar.symbols(grammar.tokens(ends_of(words)))
+        names = [name for name, *_ in grammar.units(symbols, is_final=True)]
+        first = [name for name, *_ in grammar.units(symbols[:1], is_final=True)]
+        if not _NO.isdisjoint((*first, *names)) and "go_on" not in names:
+            return False
+        return None if _YES.isdisjoint(names) else True
 
     def _weigh(
         self, units: Sequence[Unit], tokens: Sequence[str], agent: AgentSide, settled: bool

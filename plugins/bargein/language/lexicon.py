@@ -44,8 +44,9 @@ _NUMBERS = {
 _PAIRS = {"writing": {"fold"}, "words": {"digits"}}
 _SIGN = re.compile(r"[<>|*+?!]|~(?!$)")
 """What means something in a phrase, and would be taken for a letter in a word list."""
+_TEXTS = {"speech": {"resume", "resume_plain", "offer", "offer_plain"}}
 _LONG_FOLD = "must name single characters"
-_TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS}
+_TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS, *_TEXTS}
 
 
 class LanguageError(ValueError):
@@ -72,6 +73,12 @@ class Language:
         return hash(self.tag)
 
     _plain: Grammar = field(repr=False, compare=False)
+
+    @property
+    def speech(self) -> Mapping[str, str]:
+        """What the agent says itself when it goes on, or offers to."""
+        texts: Mapping[str, str] = self.tables.get("speech", {})
+        return texts
 
     def grammar(self, ignore: Iterable[str] = (), always_interrupt: Iterable[str] = ()) -> Grammar:
         """Everything a caller may say, and on top the phrases of one application."""
@@ -263,8 +270,12 @@ def _problem(table: str, key: str, value: object) -> str:
         return "" if is_fit else "must be a whole number >= 0"
     if (table, key) == ("writing", "spaced"):
         return "" if isinstance(value, bool) else "must be true or false"
+    if key in _TEXTS.get(table, ()):
+        return "" if isinstance(value, str) else f"must be a text, not {reprlib.repr(value)}"
     if table != "words" and key not in _LISTS.get(table, ()):
-        known = sorted({*_LISTS.get(table, ()), *_NUMBERS.get(table, ()), *_PAIRS.get(table, ())})
+        known = sorted(
+            name for kinds in (_LISTS, _NUMBERS, _PAIRS, _TEXTS) for name in kinds.get(table, ())
+        )
         return f"means nothing; have {', '.join(known)}"
     if not isinstance(value, list):
         return f"must be a list of strings, not {reprlib.repr(value)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -79,6 +79,14 @@ class Judges:
             is_final=is_final,
             elapsed_ms=elapsed_ms,
         )
+
+    def agrees(self, words: str, *, language: str = "") -> bool | None:
+        """Is this a yes or a no, in the language of the recogniser's tag?"""
+        return self._judge(language).agrees(words)
+
+    def speech(self, language: str = "") -> Mapping[str, str]:
+        """What the agent says itself, in that language."""
+        return self._judge(language).speech
 
     def _judge(self, tag: str) -> Judge:
         language = self._read_by.get(_base_tag(tag), self.languages[0])

@@ -20,6 +20,8 @@ PATIENCE_S = 2.0
 """How long one attempt at the store may take, and how long a call's end waits for what is left."""
 RETRY_S = (0.2, 1.0, 5.0, 15.0)
 """Pauses between attempts; the last one repeats."""
+ATTEMPTS = 3
+"""How often a receipt is tried that fails for another cause than the store's being down."""
 QUEUE = 256
 """Receipts that wait for a store that is down; beyond that the oldest are given up."""
 
@@ -31,6 +33,8 @@ Report: TypeAlias = Callable[[str, Exception], None]
 class _Filed:
     receipt: Receipt
     undelivered: Undelivered | None
+    failures: int = 0
+    """Those that more time will not mend."""
 
 
 class Archive:
@@ -81,11 +85,15 @@ class Archive:
         """What this caller still has to hear from earlier calls; nothing if the store is down."""
         if self._records is None:
             return []
+        broken: list[Exception] = []
         try:
-            return await asyncio.wait_for(self._records.undelivered(), PATIENCE_S)
+            found = await asyncio.wait_for(self._records.undelivered(broken.append), PATIENCE_S)
         except Exception as error:
             self._report("store", error)
             return []
+        if broken:
+            self._report("store: a record", broken[0])
+        return found
 
     def happened(self, event: Event) -> None:
         """Take note of an event."""
@@ -160,21 +168,29 @@ class Archive:
                 self._empty.set()
                 self._more.clear()
                 await self._more.wait()
-            entry = self._queue[0]
+            entry = self._queue.popleft()
             try:
                 await asyncio.wait_for(self._put(entry), PATIENCE_S)
             except Exception as error:
-                self._report("store", error)
+                self._put_off(entry, error)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
                 continue
             failures = 0
-            if self._queue and self._queue[0] is entry:
-                self._queue.popleft()
             stored = replace(entry.receipt, stored=True)
             if self.receipts.get(stored.message_id) is entry.receipt:
                 self.receipts[stored.message_id] = stored
             self._stored(stored)
+
+    def _put_off(self, entry: _Filed, error: Exception) -> None:
+        """Behind the others; a newer receipt of the same message replaces it."""
+        self._report("store", error)
+        # A backend has connection errors of its own; these here are never one of them.
+        entry.failures += isinstance(error, TypeError | ValueError)
+        if entry.failures >= ATTEMPTS:
+            self._report("store: a receipt was given up", error)
+        elif all(one.receipt.message_id != entry.receipt.message_id for one in self._queue):
+            self._queue.append(entry)
 
     async def _put(self, entry: _Filed) -> None:
         assert self._records is not None

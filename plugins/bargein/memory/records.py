@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from bargein.core.decisions import Delivery, Reason
 from bargein.core.events import OnCut
@@ -18,11 +18,13 @@ VERSION = 1
 """Of the JSON in a record. One that is newer than this is left alone."""
 DAY_S = 24 * 60 * 60
 
+T = TypeVar("T")
 Cipher: TypeAlias = Callable[[bytes], bytes]
+Unread: TypeAlias = Callable[[Exception], None]
 
 
 class StoreError(ValueError):
-    """Records that are set up in a way that cannot work."""
+    """Records that are set up in a way that cannot work, or one that cannot be written."""
 
 
 class Records:
@@ -105,55 +107,66 @@ class Records:
         """That message has been heard, or is given up."""
         await self._store.delete(self.owner, f"message:{message_id}")
 
-    async def receipts(self) -> list[Receipt]:
-        """Receipts of this caller's messages, the oldest first."""
-        return [
-            Receipt(
-                message_id=found["message_id"],
-                state=Delivery(found["state"]),
-                heard=found["heard"],
-                played_ms=found["played_ms"],
-                total_ms=found["total_ms"],
-                began_at=datetime.fromisoformat(found["began_at"]) if found["began_at"] else None,
-                ended_at=datetime.fromisoformat(found["ended_at"]),
-                attempts=found["attempts"],
-                reason=Reason(found["reason"]),
-                pending=found["pending"],
-                stored=True,
-            )
-            for found in await self._all("receipt:")
-        ]
+    async def receipts(self, unread: Unread = lambda _: None) -> list[Receipt]:
+        """Receipts of this caller's messages, the oldest first.
 
-    async def undelivered(self) -> list[Undelivered]:
-        """Messages that still have to be heard, the oldest first."""
-        return [
-            Undelivered(
-                message_id=found["message_id"],
-                text=found["text"],
-                on_cut=OnCut(found["on_cut"]),
-                broken_by=tuple(found["broken_by"]),
-                attempts=found["attempts"],
-                heard=found["heard"],
-            )
-            for found in await self._all("message:")
-        ]
+        A record that cannot be read is left out, and ``unread`` is told why.
+        """
+        return await self._all("receipt:", _receipt, unread)
+
+    async def undelivered(self, unread: Unread = lambda _: None) -> list[Undelivered]:
+        """Messages that still have to be heard, the oldest first; ``unread`` as above."""
+        return await self._all("message:", _undelivered, unread)
 
     async def _put(self, key: str, value: dict[str, Any]) -> None:
-        text = json.dumps({"v": VERSION, **value}, ensure_ascii=False).encode()
-        if self._encrypt is not None:
-            text = self._encrypt(text)
+        try:
+            text = json.dumps({"v": VERSION, **value}, ensure_ascii=False).encode(errors="replace")
+            if self._encrypt is not None:
+                text = self._encrypt(text)
+        except Exception as error:
+            # Without the original, which may hold the text.
+            raise StoreError(f"a record cannot be written: {type(error).__name__}") from None
         await self._store.put(self.owner, key, text, ttl_s=self._ttl_s)
 
-    async def _all(self, kind: str) -> list[dict[str, Any]]:
-        records = await self._store.get(self.owner)
-        found: list[dict[str, Any]] = []
-        for key, value in records.items():
-            if key.startswith(kind):
-                text = self._decrypt(value) if self._decrypt else value
-                record = json.loads(text)
-                if record.pop("v") <= VERSION:
-                    found.append(record)
+    async def _all(self, kind: str, read: Callable[[dict[str, Any]], T], unread: Unread) -> list[T]:
+        found: list[T] = []
+        for key, value in (await self._store.get(self.owner)).items():
+            if not key.startswith(kind):
+                continue
+            try:
+                record = json.loads(self._decrypt(value) if self._decrypt else value)
+                if record["v"] <= VERSION:
+                    found.append(read(record))
+            except Exception as error:
+                unread(error)
         return found
+
+
+def _receipt(found: dict[str, Any]) -> Receipt:
+    return Receipt(
+        message_id=found["message_id"],
+        state=Delivery(found["state"]),
+        heard=found["heard"],
+        played_ms=found["played_ms"],
+        total_ms=found["total_ms"],
+        began_at=datetime.fromisoformat(found["began_at"]) if found["began_at"] else None,
+        ended_at=datetime.fromisoformat(found["ended_at"]),
+        attempts=found["attempts"],
+        reason=Reason(found["reason"]),
+        pending=found["pending"],
+        stored=True,
+    )
+
+
+def _undelivered(found: dict[str, Any]) -> Undelivered:
+    return Undelivered(
+        message_id=found["message_id"],
+        text=found["text"],
+        on_cut=OnCut(found["on_cut"]),
+        broken_by=tuple(found["broken_by"]),
+        attempts=found["attempts"],
+        heard=found["heard"],
+    )
 
 
 def owner_of(caller: str, pepper: str = "") -> str:

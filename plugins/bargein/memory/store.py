@@ -30,6 +30,10 @@ class Store(Protocol):
         """Let go of files and connections; the store may be used again, and opens them anew."""
 
 
+SWEEP_EVERY = 256
+"""After so many puts, what has expired is dropped, also of those who never call again."""
+
+
 class MemoryStore:
     """Records that live as long as this process: for tests, and for one call after the other."""
 
@@ -37,27 +41,36 @@ class MemoryStore:
         """Make an empty store; ``clock`` tells seconds."""
         self._clock = clock
         self._owners: dict[str, dict[str, tuple[float, bytes]]] = {}
+        self._puts = 0
 
     async def put(self, owner: str, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a record."""
         self._owners.setdefault(owner, {})[key] = (self._clock() + ttl_s, value)
+        self._puts += 1
+        if self._puts % SWEEP_EVERY == 0:
+            for each in tuple(self._owners):
+                self._kept(each)
 
     async def get(self, owner: str) -> dict[str, bytes]:
         """All records of an owner that have not expired."""
-        now = self._clock()
-        records = self._owners.get(owner, {})
-        for key in [key for key, (until, _) in records.items() if until <= now]:
-            del records[key]
-        if not records:
-            self._owners.pop(owner, None)
-        return {key: value for key, (_, value) in records.items()}
+        return {key: value for key, (_, value) in self._kept(owner).items()}
 
     async def delete(self, owner: str, key: str) -> None:
         """Forget a record."""
         self._owners.get(owner, {}).pop(key, None)
+        self._kept(owner)
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+    def _kept(self, owner: str) -> dict[str, tuple[float, bytes]]:
+        """An owner's records, without those that have expired."""
+        now, records = self._clock(), self._owners.get(owner, {})
+        for key in [key for key, (until, _) in records.items() if until <= now]:
+            del records[key]
+        if not records:
+            self._owners.pop(owner, None)
+        return records
 
 
 def open_store(where: str | Path | Store) -> Store:

@@ -25,6 +25,7 @@ from bargein.core.floor import Floor
 from bargein.core.overlap import Rules
 from bargein.pump import Pump, call_clock
 
+from .held import HeldRun
 from .messages import Messages
 
 Ear = Literal["host", "early"]
@@ -48,6 +49,7 @@ class Call:
         )
         self._speaking: set[Ear] = set()
         self._interruptible = True
+        self.closed = False
         self.told: deque[int] = deque(maxlen=32)
         """Speech frames that the filter has fed, so that the turn strategy does not again."""
         self._reported: set[str] = set()
@@ -64,10 +66,17 @@ class Call:
         """True from a yield until then."""
         self.voice_paused: Callable[[], bool] = lambda: False
         self.voice_queued: Callable[[], bool] = lambda: False
+        """Is there any audio that has not been let out?"""
+        self.speech_queued: Callable[[], bool] = lambda: False
+        """Is there speech that has not been let out?"""
+        self.closing: list[Callable[[], None]] = []
+        """Told that the call is over."""
         self.voice_left_ms: Callable[[], float | None] = lambda: None
         self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         self.speaking_stream: str | None = None
         """The message that is being heard."""
+        self.held_run = HeldRun(lambda: self.locked, lambda: self.user_speaks)
+        self.decided.append(self.held_run.decided)
         self.messages = Messages()
         """Which audio says what must be heard."""
         self.muted = False
@@ -185,8 +194,13 @@ class Call:
 
     def close(self) -> None:
         """The call is over."""
+        if self.closed:
+            return
+        self.closed = True
         self.cutting = False
         self._pump.close()
+        for hook in tuple(self.closing):
+            self.guarded("closing hook", hook)
 
     def cut_heard(self) -> None:
         """A yield's last word is out and written down: the caller's turn may be answered."""

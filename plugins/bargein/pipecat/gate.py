@@ -41,6 +41,7 @@ from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from .call import Call
 from .frames import FloorMovedFrame
+from .messages import HOST_MARKS
 
 _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
@@ -79,6 +80,7 @@ class InterruptionGate(FrameProcessor):
         self._ending = 0  # destinations that have still to play out before the call ends
         self._timing: dict[str, _Timing] = {}
         self._last_pts = 0
+        self._protected_pts = 0
         self._last_stream = ""
         self._awake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
@@ -87,6 +89,7 @@ class InterruptionGate(FrameProcessor):
         call.decided.append(self._obey)
         call.voice_paused = lambda: self._paused
         call.voice_queued = lambda: any(voice.queued for voice in self._voices.values())
+        call.speech_queued = lambda: any(v.speech_queued for v in self._voices.values())
         call.voice_left_ms = self._left_ms
         call.voice_played_ms = self._played_ms
         self._paused = False
@@ -130,6 +133,7 @@ class InterruptionGate(FrameProcessor):
         own_stream = getattr(frame, "context_id", None)
         self._announced(frame)
         if call.messages.is_dropped(own_stream):
+            self._spoken_to(frame)
             return  # a message that was called off before it was made
         if own_stream and call.messages.of(own_stream) is not None:
             frame.interruptible = False  # the host marks no audio before 1.13
@@ -254,9 +258,7 @@ class InterruptionGate(FrameProcessor):
 
     def _put_word(self, frame: Frame, base_pts: int, stream: str, voice: Playback[Frame]) -> None:
         assert frame.pts is not None
-        word = isinstance(frame, TTSTextFrame)
-        if word:
-            self._last_pts = max(self._last_pts, frame.pts)
+        self._spoken_to(frame)
         voice.put_word(
             frame,
             text=frame.text if isinstance(frame, TTSTextFrame) else "",
@@ -265,21 +267,30 @@ class InterruptionGate(FrameProcessor):
             protected=not frame.interruptible,
         )
 
+    def _spoken_to(self, frame: Frame) -> None:
+        """How far the host's own count of words has come."""
+        if isinstance(frame, TTSTextFrame) and frame.pts:
+            self._last_pts = max(self._last_pts, frame.pts)
+            if not frame.interruptible:
+                self._protected_pts = max(self._protected_pts, frame.pts)
+
     async def _interrupted(self, frame: InterruptionFrame) -> None:
         """The host interrupts. Is it our own yield, whose last word is still in the air?"""
         call = self._bargein_call
         for stream in [name for name in self._timing if call.messages.of(name) is None]:
             del self._timing[stream]
-        if not self._timing:
-            self._last_pts = 0
+        # As the host does: next words follow those that no interruption stops.
+        self._last_pts = self._protected_pts if HOST_MARKS else 0
         if self._cutting:
             # Everything upstream has stopped already. The transport would throw away the end of
             # the word, so it hears of the interruption when the word is out.
             self._withheld = frame
             return
-        if call.lock_sounds and not self._ending:
-            # Somebody else's interruption in the middle of a message that must be heard. Some
-            # transports would clear what they hold of it, and the context would end in mid-code.
+        ordinary = any(voice.may_be_dropped for voice in self._voices.values())
+        if call.locked and not ordinary and not self._ending:
+            # Somebody else's interruption, and only a message that must be heard is on its way.
+            # Some transports would clear what they hold of it; the assistant aggregator would
+            # close its turn, and what it hears then ends up in the next.
             for voice in self._voices.values():
                 voice.drop()
             self._awake.set()

@@ -33,6 +33,10 @@ from .call import Call
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
+_FASTEST_MS = 20
+"""No voice says a character in less: that would be 50 a second, four times a brisk speaker."""
+_LAST_WORD_CHARS = 24
+"""Services leave out or respell a last word; of a message that ended too early more is missing."""
 _SHARE_EVERY_MS = 200
 """How often hearing is estimated for a voice that sends no word times: about once a word."""
 
@@ -87,6 +91,8 @@ class PlayoutLedger(FrameProcessor):
                 self._begin(self._stream, must_hear=not frame.interruptible)
                 self._share()
             case TTSTextFrame() if (frame.context_id or self._stream) not in self._over:
+                if self._is_silent_lock(frame.context_id or self._stream):
+                    return  # its words without its sound are no proof of anything
                 if frame.pts:
                     self._worded = True
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
@@ -94,16 +100,19 @@ class PlayoutLedger(FrameProcessor):
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
             case TTSStoppedFrame():
-                if not self._bargein_call.voice_queued():
+                if not self._bargein_call.speech_queued():
                     self._end(completed=True)
             case BotStoppedSpeakingFrame():
                 paused = self._bargein_call.voice_paused()
                 if not paused and not self._bargein_call.voice_queued():
                     self._end(completed=True)
             case InterruptionFrame():
-                self._end(completed=False)
+                if self._started or self._bargein_call.messages.of(self._stream) is None:
+                    self._end(completed=False)  # a locked message survives one before its sound
             case EndFrame():
                 # Everything has been let out; a call that is cancelled ends at its first part.
+                if self._started:
+                    self._end(completed=True)
                 self._bargein_call.feed(CallEnded(at_ms=self._bargein_call.now_ms))
             case _:
                 pass
@@ -186,8 +195,24 @@ class PlayoutLedger(FrameProcessor):
             )
         )
 
+    def _is_silent_lock(self, stream: str) -> bool:
+        return not self._started and self._bargein_call.messages.of(stream) is not None
+
+    def _is_whole(self) -> bool:
+        """Can this have been all of it? A voice that fails in mid-message ends as any other."""
+        call = self._bargein_call
+        script = call.script(self._stream).strip()
+        played_ms, _ = call.voice_played_ms(self._stream)
+        if self._worded and len(script) - self._by_words > _LAST_WORD_CHARS:
+            return False
+        return not played_ms or played_ms >= len(script) * _FASTEST_MS
+
     def _end(self, *, completed: bool) -> None:
         call = self._bargein_call
+        if completed and call.messages.of(self._stream) is not None:
+            if not self._started:
+                return  # a voice that is slow, or has failed: the floor waits for it, not for ever
+            completed = self._is_whole()
         started, stream = self._started, self._stream
         self._started, self._worded, self._stream = False, False, ""
         self._cursor = self._by_words = 0

@@ -29,7 +29,6 @@ from bargein.core.marked import Marked, Pattern, Piece
 from bargein.memory import Archive
 
 from .call import Call
-from .resumption import HeldRun
 
 try:
     from pipecat.frames.frames import BotBackchannelFrame
@@ -133,7 +132,7 @@ class CriticalMessageLock(FrameProcessor):
         self._open = False  # the same, as those below us see it
         self._waiting: deque[Frame] = deque()
         self._up = False
-        self._runs = HeldRun(call, self, FrameDirection.UPSTREAM)
+        self._locked: set[int] = set()  # frames whose message has been told of
         call.has_lock = True
         call.decided.append(self._obey)
 
@@ -141,7 +140,10 @@ class CriticalMessageLock(FrameProcessor):
         """Lock what must be heard, and let everything else pass in order."""
         await super().process_frame(frame, direction)
         if direction is FrameDirection.UPSTREAM:
-            if not (isinstance(frame, LLMContextFrame) and self._runs.hold(frame)):
+            held = isinstance(frame, LLMContextFrame) and self._bargein_call.held_run.hold(
+                frame, self, direction
+            )
+            if not held:
                 await self.push_frame(frame, direction)
             return
         match frame:
@@ -159,13 +161,10 @@ class CriticalMessageLock(FrameProcessor):
             case LLMFullResponseEndFrame():
                 await self._reply_ends(frame)
             case MustHearFrame() | TTSSpeakFrame():
-                self._waiting.append(frame)
-                if not self._replying:
-                    await self._said()
+                await self.say(frame)
             case InterruptionFrame():
                 self._marked.reset()
                 self._replying, self._open, self._begins = False, False, None
-                self._runs.drop()
                 await self.push_frame(frame)
                 await self._said()
             case EndFrame():
@@ -175,9 +174,8 @@ class CriticalMessageLock(FrameProcessor):
                 await self.push_frame(frame)
 
     async def cleanup(self) -> None:
-        """Forget what is held, and let the last receipts be stored."""
+        """Let the last receipts be stored."""
         await super().cleanup()  # type: ignore[no-untyped-call]
-        self._runs.drop()
         if self._archive is not None:
             await self._archive.close()
 
@@ -197,7 +195,11 @@ class CriticalMessageLock(FrameProcessor):
             )
 
     async def say(self, frame: Frame) -> None:
-        """Speak this behind the reply that is being made, or at once."""
+        """Speak this behind the reply that is being made, or at once.
+
+        It is locked from now on: what the call does not come to say has a receipt all the same.
+        """
+        self._told(frame)
         self._waiting.append(frame)
         if self._up and not self._replying:
             await self._said()
@@ -257,15 +259,33 @@ class CriticalMessageLock(FrameProcessor):
             await self._speak(self._waiting.popleft())
 
     async def _speak(self, frame: Frame) -> None:
-        if isinstance(frame, TTSSpeakFrame) and not frame.interruptible and not _listens(frame):
-            if any(map(str.isalnum, frame.text)):
-                self._lock(MustHearFrame(frame.text).locked)
-        elif isinstance(frame, MustHearFrame):
-            self._lock(frame.locked)
+        self._told(frame)
+        self._locked.discard(frame.id)
+        if isinstance(frame, MustHearFrame):
             speech = TTSSpeakFrame(frame.locked.text, append_to_context=frame.append_to_context)
             speech.interruptible = False
+            speech.transport_destination = frame.transport_destination
+            speech.metadata = dict(frame.metadata)
             frame = speech
         await self.push_frame(frame)
+
+    def _told(self, frame: Frame) -> None:
+        """Tell the floor of a message, once."""
+        if frame.id in self._locked:
+            return
+        if isinstance(frame, MustHearFrame):
+            message = frame.locked
+        elif (
+            isinstance(frame, TTSSpeakFrame)
+            and not frame.interruptible
+            and not _listens(frame)
+            and any(map(str.isalnum, frame.text))
+        ):
+            message = MustHearFrame(frame.text).locked
+        else:
+            return
+        self._locked.add(frame.id)
+        self._lock(message)
 
     def _lock(self, message: MessageLocked) -> None:
         call = self._bargein_call

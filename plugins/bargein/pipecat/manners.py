@@ -165,6 +165,7 @@ class Bargein:
         )
         self._call.happened.append(self._archive.happened)
         self._call.decided.append(self._archive.decided)
+        self._call.closing.append(self._nothing_more)
         self._awaited_receipts: dict[str, list[asyncio.Future[Receipt]]] = {}
         self._lock = CriticalMessageLock(
             self._call,
@@ -304,6 +305,8 @@ class Bargein:
             LockError: no words, or no such policy.
             BargeinError: this call has no `CriticalMessageLock`.
         """
+        if self._call.closed:
+            raise BargeinError("nothing can be said any more: the call is over")
         if not self._lock_placed:
             raise BargeinError(
                 "nothing can be said without a CriticalMessageLock: use Bargein.wrap([...]), or put"
@@ -317,11 +320,16 @@ class Bargein:
             append_to_context=append_to_context,
         )
         plain = TTSSpeakFrame(message.locked.text, append_to_context=append_to_context)
+        self._archive.receipts.pop(message.message_id, None)  # of an earlier one with that id
         await self._lock.say(message if must_hear else plain)
         return message.message_id
 
     async def receipt(self, message_id: str) -> Receipt:
-        """Wait for the next receipt of a message, or return the one there is."""
+        """Wait for the next receipt of a message, or return the one there is.
+
+        Raises:
+            CancelledError: the call is over, and there was none.
+        """
         known = self._archive.receipts.get(message_id)
         if known is not None:
             return known
@@ -410,6 +418,12 @@ class Bargein:
             if not awaited.done():
                 awaited.set_result(receipt)
         self._tell_all("on_receipt", receipt)
+
+    def _nothing_more(self) -> None:
+        for futures in self._awaited_receipts.values():
+            for awaited in futures:
+                awaited.cancel()
+        self._awaited_receipts.clear()
 
     def _tell_all(self, name: str, news: Decision | Receipt) -> None:
         for handler in self._handlers[name]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from importlib.metadata import version
 
+HOST_MARKS = tuple(int(part) for part in version("pipecat-ai").split(".")[:2]) >= (1, 13)
+"""Does the host tell which speech must not be interrupted? Before 1.13 only its text tells."""
 _REMEMBERED = 64
 
 
@@ -25,6 +28,8 @@ class Messages:
         """A context is going to say this text."""
         if stream in self._of or stream in self._dropped:
             return
+        if not protected and HOST_MARKS:
+            return  # the same words may be said by somebody else
         bare = _bare(text)
         found = next((one for one in self._awaited if one[1] == bare), None)
         if found is None and protected and self._awaited:

@@ -18,7 +18,7 @@ from .row import Row, middle, quartiles
 
 RATIO = 1.25
 FRAME_S = 0.02
-OURS = 3
+OURS = 5
 """How many processors `Bargein.wrap` inserts."""
 CALLS = 4
 """So many calls at once, so that their work stands out from the process's own."""
