@@ -61,6 +61,7 @@ class Pump:
         report: Report,
         clock: Callable[[], float] | None = None,
         timer: Timer | None = None,
+        state: State | None = None,
     ) -> None:
         self._rules: Rules = tuple(_Guarded(rule, report) for rule in rules)
         self._decided = decided
@@ -69,7 +70,7 @@ class Pump:
         self._clock = clock or call_clock()
         self._timer = timer or LoopTimer()
         self._closed = False
-        self.state = State()
+        self.state = state or State()
 
     @property
     def now_ms(self) -> int:

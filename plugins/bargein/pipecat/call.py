@@ -21,8 +21,9 @@ from bargein.core.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from bargein.core.floor import Floor
+from bargein.core.floor import Floor, State
 from bargein.core.overlap import Rules
+from bargein.core.resumption import Resumption, Unfinished
 from bargein.pump import Pump, call_clock
 
 from .held import HeldRun
@@ -38,7 +39,7 @@ _SCRIPTS = 16
 class Call:
     """One call's floor, and the hooks by which the processors hear of it."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, resumption: Resumption | None = None) -> None:
         self._clock = call_clock()
         self._pump = Pump(
             rules,
@@ -46,6 +47,7 @@ class Call:
             happened=self._happened,
             report=self.report,
             clock=self._clock,
+            state=State(resumption=resumption or Resumption()),
         )
         self._speaking: set[Ear] = set()
         self._interruptible = True
@@ -73,6 +75,8 @@ class Call:
         """Told that the call is over."""
         self.voice_left_ms: Callable[[], float | None] = lambda: None
         self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
+        self.last_said = ""
+        """What the agent said last, as far as it was heard."""
         self.speaking_stream: str | None = None
         """The message that is being heard."""
         self.held_run = HeldRun(lambda: self.locked, lambda: self.user_speaks)
@@ -131,6 +135,16 @@ class Call:
     def interruptible(self, interruptible: bool) -> None:
         self._interruptible = interruptible
         self.feed(PlayoutLocked(at_ms=self.now_ms, must_hear=not interruptible))
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """What was last left unsaid, and may be gone on with."""
+        return self._pump.state.resumption.newest
+
+    @property
+    def all_unfinished(self) -> tuple[Unfinished, ...]:
+        """All of that, the newest last."""
+        return self._pump.state.resumption.stack
 
     def lock(self, message: MessageLocked) -> None:
         """A message that must be heard has been handed in."""

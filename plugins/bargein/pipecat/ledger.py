@@ -214,6 +214,8 @@ class PlayoutLedger(FrameProcessor):
                 return  # a voice that is slow, or has failed: the floor waits for it, not for ever
             completed = self._is_whole()
         started, stream = self._started, self._stream
+        if started:
+            call.last_said = call.script(stream)[: None if completed else self._cursor]
         self._started, self._worded, self._stream = False, False, ""
         self._cursor = self._by_words = 0
         if self._too_long is not None:

@@ -25,15 +25,25 @@ from bargein.core.decisions import (
     Decision,
     DuckPlayout,
     HoldFloor,
+    OfferResumption,
     ReportBackchannel,
     ResumePlayout,
+    ResumeSpeech,
     YieldFloor,
 )
-from bargein.core.events import BROKEN_BY, Event, OnCut
+from bargein.core.events import (
+    BROKEN_BY,
+    Event,
+    OnCut,
+    ResumptionAsked,
+    ResumptionDropped,
+    TopicNamed,
+)
 from bargein.core.marked import Pattern
 from bargein.core.overlap import Overlap, Rules
+from bargein.core.resumption import Mode, Resumption, Unfinished
 from bargein.detect import Detector, Level
-from bargein.language import Language
+from bargein.language import Judges, Language
 from bargein.language.standard import Preset, standard_rules
 from bargein.memory import Archive, Receipt, Records, Store, open_store
 from bargein.playback import Playback
@@ -56,6 +66,8 @@ _EVENTS: dict[type[Any], str] = {
     ResumePlayout: "on_resume",
     YieldFloor: "on_yield",
     ReportBackchannel: "on_backchannel",
+    ResumeSpeech: "on_resume_speech",
+    OfferResumption: "on_offer",
 }
 EVENTS = (*_EVENTS.values(), "on_decision", "on_receipt", "on_receipt_stored")
 
@@ -95,6 +107,8 @@ class Bargein:
         on_cut: OnCut | str = OnCut.REPORT,
         broken_by: Iterable[str] = BROKEN_BY,
         max_lock_ms: int = 30_000,
+        resume: Mode | str = Mode.VERBATIM,
+        resume_ttl_s: float = 300,
         store: str | Path | Store | None = None,
         caller: str = "",
         records: Records | None = None,
@@ -123,6 +137,10 @@ class Bargein:
                 ``"report"``.
             broken_by: what may break it off; see `MustHearFrame`.
             max_lock_ms: a message that is locked for longer is warned of, once.
+            resume: how the agent goes on with what was left unsaid, when it is told to:
+                ``"verbatim"`` (the rest as it was, without the LLM), ``"llm"`` (in its own words),
+                ``"offer"`` (as verbatim, and once a digression is over it offers to), ``"off"``.
+            resume_ttl_s: for how long it is worth going on with.
             store: where receipts and unfinished messages are kept: a file such as ``"calls.db"``,
                 ``"redis://..."``, or a `Store`. Needs ``caller``.
             caller: who calls, so that a message finds them in their next call.
@@ -150,7 +168,14 @@ class Bargein:
             opened = open_store(store)
             owned = opened if isinstance(store, str | Path) else None
             records = Records(opened, caller)
-        self._call = Call(rules)
+        try:
+            mode = Mode(resume)
+        except ValueError:
+            raise BargeinError(
+                f"resume must be one of {', '.join(one.value for one in Mode)}, not {resume!r}"
+            ) from None
+        self._judges = Judges((language,) if isinstance(language, Language) else language)
+        self._call = Call(rules, Resumption(mode=mode, ttl_ms=round(resume_ttl_s * 1000)))
         if interruptible is False:
             self._call.interruptible = False
         self._archive = Archive(
@@ -227,7 +252,7 @@ class Bargein:
     def resumption_memory(self) -> ResumptionMemory:
         """User aggregator -> **this** -> LLM."""
         if self._memory is None:
-            self._memory = ResumptionMemory(self._call)
+            self._memory = ResumptionMemory(self._call, self._judges)
         return self._memory
 
     def critical_message_lock(self) -> CriticalMessageLock:
@@ -336,6 +361,33 @@ class Bargein:
         awaited: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._awaited_receipts.setdefault(message_id, []).append(awaited)
         return await awaited
+
+    def topic(self, name: str, *, task: str = "", progress: float | None = None) -> None:
+        """Say what the agent talks about from now on, so that it can name it when it goes on.
+
+        Args:
+            name: as it is said in "Sure, back to ...": "the returns policy". Empty for none.
+            task: what the agent is doing, for your own use.
+            progress: how far it is, from 0 to 1, where you know that better than the text does.
+        """
+        self._call.feed(
+            TopicNamed(at_ms=self._call.now_ms, topic=name, task=task, progress=progress)
+        )
+
+    def resume(self) -> bool:
+        """Go on with what was last left unsaid; False if there is nothing."""
+        there = self._call.unfinished is not None
+        self._call.feed(ResumptionAsked(at_ms=self._call.now_ms))
+        return there
+
+    def forget(self) -> None:
+        """Nobody wants to hear the rest of what was last left unsaid."""
+        self._call.feed(ResumptionDropped(at_ms=self._call.now_ms))
+
+    @property
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """What was left unsaid in this call and is worth going on with, the newest last."""
+        return self._call.all_unfinished
 
     @property
     def receipts(self) -> list[Receipt]:

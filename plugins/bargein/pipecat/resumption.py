@@ -1,33 +1,119 @@
-"""When may the LLM answer? User aggregator -> **here** -> LLM."""
+"""When may the LLM answer, and when does the agent go on? User aggregator -> **here** -> LLM."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pipecat.frames.frames import Frame, LLMContextFrame
+from pipecat.frames.frames import Frame, LLMContextFrame, TTSSpeakFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech
+from bargein.core.events import TurnTaken
+from bargein.language import Judges
+from bargein.language.speech import bridge, offer
 
 from .call import Call
 
 
 class ResumptionMemory(FrameProcessor):
-    """Holds the LLM's answer while a message is locked, so that the answer knows the message."""
+    """Goes on with what was left unsaid instead of running the LLM, where the caller wants that.
 
-    def __init__(self, call: Call, **kwargs: Any) -> None:
-        """Make the memory of a call. `Bargein` does it for you."""
+    While a message is locked it holds the LLM's answer, so that the answer knows the message.
+    """
+
+    def __init__(self, call: Call, judges: Judges, **kwargs: Any) -> None:
+        """Make the memory of a call. `Bargein` does it for you.
+
+        Args:
+            call: the call whose floor remembers.
+            judges: tell "go on", yes and no, and have the agent's own words for it.
+            **kwargs: for `FrameProcessor`.
+        """
         super().__init__(enable_direct_mode=True, **kwargs)
         self._bargein_call = call
+        self._judges = judges
+        self._turns = 0  # how many of the context's messages have been looked at
+        self._asked: ResumeSpeech | None = None
+        self._looking = False
+        call.decided.append(self._obey)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Hold a run, or let it pass."""
+        """Go on, hold a run, or let it pass."""
         await super().process_frame(frame, direction)
-        down = direction is FrameDirection.DOWNSTREAM
-        run = self._bargein_call.held_run
-        if down and isinstance(frame, LLMContextFrame) and run.hold(frame, self, direction):
-            return
+        if direction is FrameDirection.DOWNSTREAM and isinstance(frame, LLMContextFrame):
+            if not getattr(frame, "speculation", False):
+                speech = self._turn(frame.context)
+                if speech is not None:
+                    await self.push_frame(speech)
+                    return
+            if self._bargein_call.held_run.hold(frame, self, direction):
+                return
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
         """Forget what is held."""
         await super().cleanup()  # type: ignore[no-untyped-call]
         self._bargein_call.held_run.drop()
+
+    def _turn(self, context: LLMContext) -> TTSSpeakFrame | None:
+        """The caller's turn is complete: what is said instead of an answer, if anything."""
+        messages = context.get_messages()
+        newest: Any = messages[-1] if len(messages) > self._turns else None
+        self._turns = len(messages)
+        text = newest.get("content") if isinstance(newest, dict) else None
+        if not isinstance(text, str) or newest.get("role") != "user":
+            return None
+        call = self._bargein_call
+        if call.unfinished is None:
+            return None
+        self._asked, self._looking = None, True
+        call.guarded("resumption memory", self._tell, text)
+        asked, self._asked, self._looking = self._asked, None, False
+        if asked is None:
+            return None
+        if asked.in_own_words:
+            context.add_message({"role": "developer", "content": _told(asked)})
+            self._turns += 1
+            return None
+        return self._speech(asked)
+
+    def _tell(self, text: str) -> None:
+        call = self._bargein_call
+        kind = self._judges(
+            text, agent_said=call.last_said, agent_finished=True, is_final=True
+        ).kind
+        agrees = self._judges.agrees(text)
+        # "Go on" to a question of the agent's is an answer to that, unless the question was ours.
+        call.feed(
+            TurnTaken(
+                at_ms=call.now_ms,
+                text=text,
+                kind=kind if kind is Kind.RESUME else None,
+                agrees=agrees,
+            )
+        )
+
+    def _obey(self, decision: Decision) -> None:
+        match decision:
+            case ResumeSpeech() if self._looking:
+                self._asked = decision
+            case ResumeSpeech():
+                self.create_task(self.push_frame(self._speech(decision)))
+            case OfferResumption():
+                asks = TTSSpeakFrame(offer(self._judges.speech(), decision.topic))
+                self.create_task(self.push_frame(asks))
+            case _:
+                pass
+
+    def _speech(self, decision: ResumeSpeech) -> TTSSpeakFrame:
+        return TTSSpeakFrame(bridge(self._judges.speech(), decision.topic, decision.text))
+
+
+def _told(decision: ResumeSpeech) -> str:
+    about = f" about {decision.topic}" if decision.topic else ""
+    return (
+        f"The user wants you to go on with what you were saying{about} when they interrupted you."
+        f' They have not heard this part: "{decision.text}". Go on from there in your own words,'
+        " and do not repeat what came before it."
+    )

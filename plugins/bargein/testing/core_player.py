@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bargein.core.decisions import (
@@ -9,9 +10,12 @@ from bargein.core.decisions import (
     DeferTurn,
     DeliverTurn,
     FileReceipt,
+    Kind,
+    OfferResumption,
     PausePlayout,
     ReportBackchannel,
     ResumePlayout,
+    ResumeSpeech,
     SpeakAgain,
     StopAt,
     YieldFloor,
@@ -27,9 +31,12 @@ from bargein.core.events import (
     PlayoutStarted,
     PlayoutStopped,
     PlayoutWorded,
+    ResumptionAsked,
     TimePassed,
     ToolFinished,
     ToolStarted,
+    TopicNamed,
+    TurnTaken,
     UserSpeechStarted,
     UserSpeechStopped,
     UserWordsHeard,
@@ -37,6 +44,9 @@ from bargein.core.events import (
 from bargein.core.floor import State, step
 from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
+from bargein.core.resumption import Mode, Resumption
+from bargein.language import Judges
+from bargein.language.speech import bridge, offer
 
 from .scene import Line, Scene
 
@@ -44,11 +54,15 @@ WORD_MS = 300
 """How long the scripted agent takes for a word: 200 words a minute, a brisk voice."""
 
 
+_WORDED = (DeferTurn, DeliverTurn, ReportBackchannel, SpeakAgain, ResumeSpeech)
+"""Decisions that are written with their text."""
+
+
 def written(decision: Decision) -> str:
     """A decision the way scenes write it: ``900 YieldFloor(correction): floor taken``."""
     kind = decision.state if isinstance(decision, FileReceipt) else getattr(decision, "kind", None)
     name = type(decision).__name__ + (f"({kind.value})" if kind else "")
-    if isinstance(decision, DeferTurn | DeliverTurn | ReportBackchannel | SpeakAgain):
+    if isinstance(decision, _WORDED):
         name += f' "{decision.text}"'
     line = f"{decision.at_ms} {name}: {decision.reason.value}"
     if isinstance(decision, YieldFloor | FileReceipt):
@@ -81,7 +95,8 @@ class _Message:
 class _Agent:
     """A voice that says a word every 300 ms, and does as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, speech: Mapping[str, str]) -> None:
+        self._speech = speech
         self._queue: list[_Message] = []
         self._now: _Message | None = None
         self._said = 0  # words begun
@@ -137,6 +152,12 @@ class _Agent:
                 return self._cut(decision, at_ms)
             case SpeakAgain():
                 self.say(_Message(decision.text, True, decision.message_id), at_ms)
+            case ResumeSpeech() if not decision.in_own_words:
+                text = bridge(self._speech, decision.topic, decision.text)
+                self.say(_Message(text, False, text), at_ms)
+            case OfferResumption():
+                text = offer(self._speech, decision.topic)
+                self.say(_Message(text, False, text), at_ms)
         return []
 
     def _cut(self, decision: YieldFloor, at_ms: int) -> list[tuple[int, Event]]:
@@ -170,8 +191,12 @@ class _Player:
         self._lines = list(scene.lines)
         self._on_cut = OnCut(scene.options.get("on_cut", "report"))
         self._rules = rules
-        self._state = State()
-        self._agent = _Agent()
+        languages = tuple(scene.options.get("language", "en").split())
+        self._judges = Judges(languages)
+        self._memory = Resumption(mode=Mode(scene.options.get("resume", "off")))
+        self._state = State(resumption=self._memory)
+        self._agent = _Agent(self._judges.speech())
+        self._last_said = ""
         self._later: list[tuple[int, Event]] = []
         self._unfinished: dict[str, FileReceipt] = {}
         self.log: list[Event] = []
@@ -201,6 +226,8 @@ class _Player:
 
     def _feed(self, event: Event) -> None:
         self.log.append(event)
+        if isinstance(event, PlayoutWorded):
+            self._last_said = event.text
         self._state, decisions = step(self._rules, self._state, event)
         for decision in decisions:
             self.said.append(decision)
@@ -221,11 +248,27 @@ class _Player:
                     self._say(piece.text.strip(), line.at_ms, must_hear=piece.must_hear)
             case "hangup":
                 self._feed(CallEnded(at_ms=line.at_ms))
-                self._agent, self._later = _Agent(), []
+                self._agent, self._later = _Agent(self._judges.speech()), []
             case "call":
-                self._state = State(at_ms=line.at_ms)
+                self._state = State(at_ms=line.at_ms, resumption=self._memory)
                 for receipt in self._unfinished.values():
                     self._feed(self._pending(receipt, line.at_ms))
+            case "turn":
+                kind = self._judges(
+                    line.what, agent_said=self._last_said, agent_finished=True, is_final=True
+                ).kind
+                self._feed(
+                    TurnTaken(
+                        at_ms=line.at_ms,
+                        text=line.what,
+                        kind=kind if kind is Kind.RESUME else None,
+                        agrees=self._judges.agrees(line.what),
+                    )
+                )
+            case "topic":
+                self._feed(TopicNamed(at_ms=line.at_ms, topic=line.what))
+            case "resume":
+                self._feed(ResumptionAsked(at_ms=line.at_ms))
             case _:
                 self._feed(event_of(line))
 

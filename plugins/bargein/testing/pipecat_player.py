@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     InterimTranscriptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    LLMMessagesAppendFrame,
     LLMTextFrame,
     TranscriptionFrame,
     TTSSpeakFrame,
@@ -100,7 +101,9 @@ async def _play_call(
 ) -> None:
     manners = Bargein(
         rules=rules_of(scene) if rules is None else rules,
+        language=_languages(scene),
         on_cut=scene.options.get("on_cut", "report"),
+        resume=scene.options.get("resume", "off"),
         store=store,
         caller="the caller",
     )
@@ -231,6 +234,13 @@ class _Stage:
                 for word in line.what.split(" "):
                     await self._worker.queue_frame(LLMTextFrame(f"{word} "))
                 await self._worker.queue_frame(LLMFullResponseEndFrame())
+            case "turn":
+                said: list[Any] = [{"role": "user", "content": line.what}]
+                await self._worker.queue_frame(LLMMessagesAppendFrame(said, run_llm=True))
+            case "topic":
+                self._manners.topic(line.what)
+            case "resume":
+                self._manners.resume()
             case "hangup":
                 self._hung_up = True
                 await self._worker.cancel()
@@ -284,6 +294,11 @@ def _spoken(line: Line) -> Frame:
             return TranscriptionFrame(
                 line.what, "caller", time_now_iso8601(), _language(line), finalized=True
             )
+
+
+def _languages(scene: Scene) -> str | list[str]:
+    languages = scene.options.get("language", "en").split()
+    return languages[0] if len(languages) == 1 else languages
 
 
 def _language(line: Line) -> Language | None:

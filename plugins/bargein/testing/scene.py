@@ -9,11 +9,11 @@ from pathlib import Path
 
 WHO = (
     "agent", "agent!", "reply", "user", "user.", "asr~", "asr", "score", "control", "tool", "tool.",
-    "hangup", "call", "=>",
+    "hangup", "call", "turn", "topic", "resume", "=>",
 )  # fmt: skip
-SILENT = ("user", "user.", "hangup", "call")
+SILENT = ("user", "user.", "hangup", "call", "resume")
 """Who says nothing."""
-OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language", "on_cut")
+OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language", "on_cut", "resume")
 
 
 class SceneError(ValueError):
@@ -64,13 +64,16 @@ def parse(script: str, name: str = "scene") -> Scene:
     (it says a text, 300 ms a word), ``agent!`` (must hear), ``reply`` (of an LLM: what stands
     between ``<must-hear>`` and ``</must-hear>`` must be heard), ``user`` and ``user.`` (their
     voice begins and ends), ``asr~`` and ``asr`` (a partial, a final; ``asr@es`` where the
-    recogniser tells the language), ``score`` (``0.9 name``: a detector's backchannel
-    probability), ``control``, ``tool`` and ``tool.`` (by name), ``hangup``, ``call`` (the same
-    caller calls again), ``=>`` (this must be decided). ``@option value`` sets how it is played:
-    ``tolerance`` in ms, ``preset``, ``language`` (a tag, several with spaces between them, or
-    ``auto``), ``min_speak`` in ms, ``words no`` for a text-to-speech without word times,
-    ``on_cut`` (what becomes of a must-hear message that was cut), ``rules none`` for an empty
-    rule tuple. ``#`` begins a comment; the first one is the title.
+    recogniser tells the language), ``turn`` (the user's turn, complete), ``score`` (``0.9 name``:
+    a detector's backchannel probability), ``control``, ``tool`` and ``tool.`` (by name),
+    ``topic`` (what the agent talks about from now on), ``resume`` (the application wants the agent
+    to go on), ``hangup``, ``call`` (the same caller calls again), ``=>`` (this must be decided).
+
+    ``@option value`` sets how it is played: ``tolerance`` in ms, ``preset``, ``language`` (a tag,
+    several with spaces between them, or ``auto``), ``min_speak`` in ms, ``words no`` for a
+    text-to-speech without word times, ``on_cut`` (what becomes of a must-hear message that was
+    cut), ``resume`` (how the agent goes on; ``off`` unless said), ``rules none`` for an empty rule
+    tuple. ``#`` begins a comment; the first one is the title.
 
     Raises:
         SceneError: a line that cannot be read, with its number and the way out.

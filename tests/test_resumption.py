@@ -1,0 +1,170 @@
+"""What was left unsaid is not lost: "go on" goes on."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipecat.frames.frames import LLMMessagesAppendFrame
+
+from bargein import Judge, Kind, available_languages, load_language
+from bargein.core.resumption import Unfinished
+from bargein.language.speech import bridge, offer
+from bargein.pipecat import Bargein
+from bargein.pipecat.manners import BargeinError
+from rig import Rig
+
+POLICY = "Items can be returned within thirty days, as long as you have the receipt."
+
+
+async def cut(rig: Rig) -> None:
+    """The agent explains, and the caller asks something else."""
+    await rig.agent(POLICY)
+    await asyncio.sleep(1.3)
+    await rig.voice(True)
+    await rig.hears("what about shoes")
+    await rig.voice(False)
+    await rig.until(lambda: rig.manners.floor == "open" and not rig.manners.busy)
+    await rig.until(lambda: len(rig.llm.runs) == 1)
+    await asyncio.sleep(0.2)  # its answer, which is empty, is over
+
+
+async def says(rig: Rig, text: str) -> None:
+    """The caller's turn, complete."""
+    said: list[Any] = [{"role": "user", "content": text}]
+    await rig.worker.queue_frame(LLMMessagesAppendFrame(said, run_llm=True))
+
+
+async def spoken(rig: Rig) -> None:
+    await rig.until(lambda: rig.manners.floor == "agent")
+    await rig.until(lambda: not rig.manners.busy)
+    await asyncio.sleep(0.3)
+
+
+async def test_go_on_says_the_rest_without_a_run_of_the_llm() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        rig.manners.topic("the returns policy")
+        await cut(rig)
+        [left] = rig.manners.unfinished
+        assert (left.topic, left.kind, left.text) == ("the returns policy", Kind.REDIRECT, POLICY)
+        assert 0 < left.progress < 1
+        await says(rig, "Go on, please.")
+        await spoken(rig)
+
+    await rig.run(script)
+    first, second = rig.said("assistant")
+    bridged = "Sure, back to the returns policy. "
+    assert second.startswith(bridged)
+    # Only the clause that broke is said twice.
+    rest = second.removeprefix(bridged)
+    assert POLICY.endswith(rest)
+    assert len(first) + len(rest) >= len(POLICY) - 1
+    assert rest[0].isupper() or POLICY[: -len(rest)].rstrip().endswith(",")
+    assert rig.said("user") == ["what about shoes", "Go on, please."]
+    assert len(rig.llm.runs) == 1
+    assert rig.manners.unfinished == ()
+
+
+async def test_the_application_may_ask_for_it_and_may_forget_it() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        assert not rig.manners.resume()
+        await cut(rig)
+        rig.manners.forget()
+        assert not rig.manners.resume()
+        await asyncio.sleep(0.2)
+        assert rig.manners.floor == "open"
+
+    await rig.run(script)
+    assert len(rig.said("assistant")) == 1
+
+
+async def test_the_llm_may_say_it_in_its_own_words() -> None:
+    rig = Rig(Bargein(resume="llm"))
+
+    async def script(rig: Rig) -> None:
+        await cut(rig)
+        await says(rig, "where were we")
+        await rig.until(lambda: len(rig.llm.runs) == 2)
+
+    await rig.run(script)
+    told = rig.llm.runs[1][1][-1]
+    assert told["role"] == "developer"
+    assert "as long as you have the receipt." in told["content"]
+
+
+async def test_it_offers_once_and_takes_no_for_an_answer() -> None:
+    rig = Rig(Bargein(resume="offer"))
+
+    async def script(rig: Rig) -> None:
+        await cut(rig)
+        await rig.agent("Shoes as well.")
+        await rig.until(lambda: len(rig.said("assistant")) == 3)
+        await rig.until(lambda: not rig.manners.busy)
+        await says(rig, "no thanks")
+        await rig.until(lambda: len(rig.llm.runs) == 2)
+        await rig.agent("All right then.")
+        await rig.until(lambda: not rig.manners.busy)
+        await asyncio.sleep(0.5)
+
+    await rig.run(script)
+    assert rig.said("assistant")[1:] == [
+        "Shoes as well.",
+        "I had not finished. Shall I go on?",
+        "All right then.",
+    ]
+    assert rig.manners.unfinished == ()
+
+
+async def test_go_on_with_nothing_left_is_the_llms() -> None:
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await says(rig, "go on")
+        await rig.until(lambda: len(rig.llm.runs) == 1)
+
+    await rig.run(script)
+
+
+def test_a_way_of_going_on_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(BargeinError, match="'sing'"):
+        Bargein(resume="sing")
+
+
+@pytest.mark.parametrize("tag", available_languages())
+def test_every_language_has_its_own_words_for_it(tag: str) -> None:
+    speech = load_language(tag).speech
+    for topic in ("", "TOPIC"):
+        assert "{" not in bridge(speech, topic, "the rest") + offer(speech, topic)
+        assert topic in offer(speech, topic)
+        # The agent's own question is one that it would hear as a question.
+        assert Judge(tag)("ok", agent_said=offer(speech, topic), is_final=True).kind is Kind.ANSWER
+
+
+@given(st.lists(st.sampled_from(["one", "two,", "three.", "4", "five?", "six"]), min_size=1))
+def test_no_clause_that_was_heard_is_said_again(words: list[str]) -> None:
+    text = " ".join(words)
+    for count in range(len(words) + 1):
+        heard = text[: len(" ".join(words[:count]))]
+        left = Unfinished(message_id="m", text=text, heard=heard, kind=None, cut_at_ms=0)
+        assert text.endswith(left.rest)
+        twice = heard.rstrip()[len(text) - len(left.rest) :] if left.rest else ""
+        assert not any(end in twice for end in ",.?")
+
+
+@pytest.mark.parametrize(
+    ("heard", "rest"),
+    [
+        ("Items can be returned within thirty days,", "as long as you have the receipt."),
+        ("Items can be returned within thirty days, as long", "as long as you have the receipt."),
+        ("Items can be", POLICY),
+        ("", POLICY),
+    ],
+)
+def test_it_goes_on_from_the_clause_that_broke(heard: str, rest: str) -> None:
+    left = Unfinished(message_id="m", text=POLICY, heard=heard, kind=None, cut_at_ms=0)
+    assert left.rest == rest
