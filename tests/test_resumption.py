@@ -83,6 +83,16 @@ async def test_the_application_may_ask_for_it_and_may_forget_it() -> None:
     assert len(rig.said("assistant")) == 1
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_the_llm_is_told_what_went_unheard(told: bool) -> None:
+    rig = Rig(Bargein(tell_llm=told))
+    await rig.run(cut)
+    *_, note, turn = rig.llm.runs[0][1]
+    assert turn == {"role": "user", "content": "what about shoes"}
+    assert (note["role"] == "developer") is told
+    assert ("have the receipt" in note["content"]) is told
+
+
 async def test_the_llm_may_say_it_in_its_own_words() -> None:
     rig = Rig(Bargein(resume="llm"))
 

@@ -26,7 +26,7 @@ from .events import (
 )
 from .playout import Playout
 
-NOTHING_LEFT = frozenset({Kind.CANCELLATION, Kind.EMERGENCY, Kind.ANSWER})
+NOTHING_LEFT = frozenset({Kind.CANCELLATION, Kind.EMERGENCY})
 """Kinds of yields after which nobody wants to hear the rest."""
 _CLAUSE_ENDS = tuple(".!?…,;:。！？，；：।؟،")
 
@@ -143,8 +143,10 @@ def remember(
 
 
 def _cut(memory: Resumption, decision: YieldFloor, said: Playout) -> Resumption:
-    if decision.kind in NOTHING_LEFT or not decision.unheard.strip():
-        return replace(memory, awaited="")
+    if decision.kind is Kind.ANSWER:
+        return memory  # perhaps to the offer, before it was over
+    if memory.awaited or decision.kind in NOTHING_LEFT or not decision.unheard.strip():
+        return replace(memory, awaited="")  # of an offer that was cut nothing is worth repeating
     topic = memory.topic
     share = len(decision.heard) / max(1, len(said.text))
     entry = Unfinished(

@@ -51,7 +51,7 @@ class Archive:
         filed: Told,
         stored: Told,
         report: Report,
-        length_ms: Callable[[str], float | None] = lambda _: None,
+        measured: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None),
         owned: Store | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -62,13 +62,14 @@ class Archive:
             filed: told of every receipt, at once.
             stored: told again when the store has it.
             report: told of a failing store, by where and what.
-            length_ms: how long all of a message takes, where the host knows that better.
+            measured: how much of a message was played and how long all of it is, in ms, where the
+                host knows that better than the clock does.
             owned: a store to close with the call.
             now: the time of day.
         """
         self._records = records
         self._filed, self._stored, self._report = filed, stored, report
-        self._length_ms = length_ms
+        self._measured = measured
         self._owned = owned
         self._now = now
         self._messages: dict[str, MessageLocked] = {}
@@ -106,12 +107,12 @@ class Archive:
         """Make and store the receipt that a decision asks for."""
         if not isinstance(decision, FileReceipt):
             return
-        length_ms = self._length_ms(decision.message_id)
+        played_ms, length_ms = self._measured(decision.message_id)
         receipt = Receipt(
             message_id=decision.message_id,
             state=decision.state,
             heard=decision.heard,
-            played_ms=decision.played_ms,
+            played_ms=round(played_ms) or decision.played_ms,
             total_ms=decision.total_ms if length_ms is None else round(length_ms),
             began_at=self._began.pop(decision.message_id, None),
             ended_at=self._now(),

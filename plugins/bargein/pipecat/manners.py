@@ -109,6 +109,8 @@ class Bargein:
         max_lock_ms: int = 30_000,
         resume: Mode | str = Mode.VERBATIM,
         resume_ttl_s: float = 300,
+        tell_llm: bool = True,
+        handler_timeout_s: float = 2.0,
         store: str | Path | Store | None = None,
         caller: str = "",
         records: Records | None = None,
@@ -141,6 +143,9 @@ class Bargein:
                 ``"verbatim"`` (the rest as it was, without the LLM), ``"llm"`` (in its own words),
                 ``"offer"`` (as verbatim, and once a digression is over it offers to), ``"off"``.
             resume_ttl_s: for how long it is worth going on with.
+            tell_llm: whether the LLM is told, in a developer message, what an interruption left
+                unheard, so that it neither repeats it nor takes it as known.
+            handler_timeout_s: how long an async event handler may take.
             store: where receipts and unfinished messages are kept: a file such as ``"calls.db"``,
                 ``"redis://..."``, or a `Store`. Needs ``caller``.
             caller: who calls, so that a message finds them in their next call.
@@ -183,9 +188,9 @@ class Bargein:
             filed=self._filed,
             stored=lambda receipt: self._tell_all("on_receipt_stored", receipt),
             report=self._call.report,
-            length_ms=lambda message_id: self._call.voice_played_ms(
+            measured=lambda message_id: self._call.voice_played_ms(
                 self._call.messages.stream_of(message_id)
-            )[1],
+            ),
             owned=owned,
         )
         self._call.happened.append(self._archive.happened)
@@ -202,6 +207,8 @@ class Bargein:
         )
         self._policy = policy
         self._max_lock_ms = max_lock_ms
+        self._tells_llm = tell_llm
+        self._handler_timeout_s = handler_timeout_s
         self._memory: ResumptionMemory | None = None
         self._call.decided.append(self._tell)
         self._ear = EarlyEar(self._call)
@@ -252,7 +259,7 @@ class Bargein:
     def resumption_memory(self) -> ResumptionMemory:
         """User aggregator -> **this** -> LLM."""
         if self._memory is None:
-            self._memory = ResumptionMemory(self._call, self._judges)
+            self._memory = ResumptionMemory(self._call, self._judges, tell_llm=self._tells_llm)
         return self._memory
 
     def critical_message_lock(self) -> CriticalMessageLock:
@@ -490,7 +497,8 @@ class Bargein:
 
     async def _awaited(self, handler: Handler, result: Awaitable[None]) -> None:
         try:
-            await result
+            async with asyncio.timeout(self._handler_timeout_s):
+                await result
         except Exception as error:
             self._call.report(f"handler {_name(handler)}", error)
 

@@ -8,7 +8,7 @@ from pipecat.frames.frames import Frame, LLMContextFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech
+from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech, YieldFloor
 from bargein.core.events import TurnTaken
 from bargein.language import Judges
 from bargein.language.speech import bridge, offer
@@ -22,12 +22,13 @@ class ResumptionMemory(FrameProcessor):
     While a message is locked it holds the LLM's answer, so that the answer knows the message.
     """
 
-    def __init__(self, call: Call, judges: Judges, **kwargs: Any) -> None:
+    def __init__(self, call: Call, judges: Judges, *, tell_llm: bool = True, **kwargs: Any) -> None:
         """Make the memory of a call. `Bargein` does it for you.
 
         Args:
             call: the call whose floor remembers.
             judges: tell "go on", yes and no, and have the agent's own words for it.
+            tell_llm: whether the LLM is told what an interruption left unheard.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
@@ -36,6 +37,8 @@ class ResumptionMemory(FrameProcessor):
         self._turns = 0  # how many of the context's messages have been looked at
         self._asked: ResumeSpeech | None = None
         self._looking = False
+        self._tells = tell_llm
+        self._cut: YieldFloor | None = None
         call.decided.append(self._obey)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -64,19 +67,31 @@ class ResumptionMemory(FrameProcessor):
         text = newest.get("content") if isinstance(newest, dict) else None
         if not isinstance(text, str) or newest.get("role") != "user":
             return None
+        asked = self._asked_by(text)
+        cut, self._cut = self._cut, None
+        if asked is not None and asked.in_own_words:
+            self._note(context, _wanted(asked), place=len(messages))
+        elif asked is not None:
+            return self._speech(asked)
+        elif cut is not None and self._tells:
+            self._note(context, _missed(cut), place=len(messages) - 1)
+        return None
+
+    def _note(self, context: LLMContext, text: str, *, place: int) -> None:
+        messages = list(context.get_messages())
+        messages.insert(place, {"role": "developer", "content": text})
+        context.set_messages(messages)
+        self._turns = len(messages)
+
+    def _asked_by(self, text: str) -> ResumeSpeech | None:
+        """Does the caller want to hear the rest of something?"""
         call = self._bargein_call
         if call.unfinished is None:
             return None
         self._asked, self._looking = None, True
         call.guarded("resumption memory", self._tell, text)
         asked, self._asked, self._looking = self._asked, None, False
-        if asked is None:
-            return None
-        if asked.in_own_words:
-            context.add_message({"role": "developer", "content": _told(asked)})
-            self._turns += 1
-            return None
-        return self._speech(asked)
+        return asked
 
     def _tell(self, text: str) -> None:
         call = self._bargein_call
@@ -96,6 +111,8 @@ class ResumptionMemory(FrameProcessor):
 
     def _obey(self, decision: Decision) -> None:
         match decision:
+            case YieldFloor() if not decision.breaks_lock and decision.kind is not Kind.ANSWER:
+                self._cut = decision if decision.unheard.strip() else None
             case ResumeSpeech() if self._looking:
                 self._asked = decision
             case ResumeSpeech():
@@ -110,7 +127,23 @@ class ResumptionMemory(FrameProcessor):
         return TTSSpeakFrame(bridge(self._judges.speech(), decision.topic, decision.text))
 
 
-def _told(decision: ResumeSpeech) -> str:
+_NOTE_CHARS = 400
+"""How much of what went unheard the LLM is told: it said it, and needs no more than a reminder."""
+
+
+def _missed(cut: YieldFloor) -> str:
+    kind = f" ({cut.kind.value})" if cut.kind else ""
+    heard = "nothing of it" if not cut.heard.strip() else f'"...{cut.heard.strip()[-60:]}"'
+    unheard = cut.unheard.strip()
+    if len(unheard) > _NOTE_CHARS:
+        unheard = f"{unheard[:_NOTE_CHARS]}..."
+    return (
+        f'The user interrupted you{kind}. They heard {heard}, and did not hear: "{unheard}". Do not'
+        " repeat what they heard, and do not take it that they know the rest."
+    )
+
+
+def _wanted(decision: ResumeSpeech) -> str:
     about = f" about {decision.topic}" if decision.topic else ""
     return (
         f"The user wants you to go on with what you were saying{about} when they interrupted you."
