@@ -127,7 +127,7 @@ async def _play_call(
         cancel_on_idle_timeout=False,
     )
     ends_ms = max([line.at_ms for line in (*scene.lines, *scene.expected)]) if is_last else 0
-    stage = _Stage(manners, worker, played, ends_ms)
+    stage = _Stage(manners, worker, context, played, ends_ms)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     await asyncio.gather(runner.run(), stage.perform(lines))
@@ -160,10 +160,16 @@ class _Stage:
     """Speaks every line at its time, on the call's own clock."""
 
     def __init__(
-        self, manners: Bargein, worker: PipelineWorker, played: Played, ends_ms: int
+        self,
+        manners: Bargein,
+        worker: PipelineWorker,
+        context: LLMContext,
+        played: Played,
+        ends_ms: int,
     ) -> None:
         self._manners = manners
         self._worker = worker
+        self._context = context
         self._played = played
         self._ends_ms = ends_ms
         self._ready = asyncio.Event()
@@ -235,6 +241,8 @@ class _Stage:
                     await self._worker.queue_frame(LLMTextFrame(f"{word} "))
                 await self._worker.queue_frame(LLMFullResponseEndFrame())
             case "turn":
+                if self._context.get_messages()[-1] == {"role": "user", "content": line.what}:
+                    return  # the host has made a turn of these words itself
                 said: list[Any] = [{"role": "user", "content": line.what}]
                 await self._worker.queue_frame(LLMMessagesAppendFrame(said, run_llm=True))
             case "topic":
