@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipecat.frames.frames import LLMMessagesAppendFrame
+from pipecat.frames.frames import FunctionCallFromLLM, LLMMessagesAppendFrame
 
 from bargein import Judge, Kind, available_languages, load_language
 from bargein.core.resumption import Unfinished
@@ -128,6 +128,35 @@ async def test_it_offers_once_and_takes_no_for_an_answer() -> None:
         "All right then.",
     ]
     assert rig.manners.unfinished == ()
+
+
+async def test_the_llm_may_decide_with_a_tool() -> None:
+    rig = Rig()
+    names = [schema.name for schema in rig.manners.tools(rig.llm)]
+    assert names == ["resume_speech", "forget_speech"]
+
+    async def calls(rig: Rig, name: str) -> None:
+        call = FunctionCallFromLLM(
+            function_name=name, tool_call_id=name, arguments={}, context=rig.context
+        )
+        await rig.llm.run_function_calls([call])
+
+    async def script(rig: Rig) -> None:
+        await cut(rig)
+        await calls(rig, "resume_speech")
+        await spoken(rig)
+        assert len(rig.llm.runs) == 1  # the tool has said it
+        await calls(rig, "resume_speech")
+        await rig.until(lambda: len(rig.llm.runs) == 2)  # there was nothing more to say
+        await asyncio.sleep(0.2)
+        await calls(rig, "forget_speech")
+        await rig.until(lambda: len(rig.llm.runs) == 3)
+
+    await rig.run(script)
+    messages: list[Any] = rig.context.get_messages()
+    said = [m["content"] for m in messages if m["role"] == "assistant" and m.get("content")]
+    assert POLICY.endswith(said[1].removeprefix("Sure. "))
+    assert len(said) == 2
 
 
 async def test_go_on_with_nothing_left_is_the_llms() -> None:

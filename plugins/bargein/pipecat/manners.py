@@ -54,6 +54,7 @@ from .gate import InterruptionGate
 from .ledger import PlayoutLedger
 from .lock import CriticalMessageLock, MustHearFrame
 from .resumption import ResumptionMemory
+from .tools import FunctionSchema, register
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer, EarlyEar
 
@@ -390,6 +391,14 @@ class Bargein:
     def forget(self) -> None:
         """Nobody wants to hear the rest of what was last left unsaid."""
         self._call.feed(ResumptionDropped(at_ms=self._call.now_ms))
+
+    def tools(self, llm: LLMService) -> list[FunctionSchema]:
+        """Let the LLM decide: registers ``resume_speech`` and ``forget_speech`` with it.
+
+        Returns:
+            Their schemas, for ``ToolsSchema(standard_tools=[*manners.tools(llm), ...])``.
+        """
+        return register(llm, self.resume, self.forget)
 
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
