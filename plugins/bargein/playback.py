@@ -11,6 +11,7 @@ wants to be called again. Times are milliseconds as floats, on any one clock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Generic, TypeAlias, TypeVar
@@ -337,15 +338,16 @@ class Playback(Generic[T]):
     @property
     def speech_queued(self) -> bool:
         """Is there speech that has not been let out? Other audio belongs to no stream."""
-        return any(isinstance(item, _Audio) and bool(item.stream) for item in self._items)
+        return any(True for _ in self._speech)
 
     @property
     def may_be_dropped(self) -> bool:
         """Is there speech that an interruption would drop?"""
-        return any(
-            isinstance(item, _Audio) and bool(item.stream) and not item.protected
-            for item in self._items
-        )
+        return any(not audio.protected for audio in self._speech)
+
+    @property
+    def _speech(self) -> Iterator[_Audio[T]]:
+        return (item for item in self._items if isinstance(item, _Audio) and item.stream)
 
     @property
     def sounding(self) -> bool:

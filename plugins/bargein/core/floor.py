@@ -306,7 +306,7 @@ def _remembered(
     memory, resumed = remember(
         state.resumption,
         event,
-        said.at(event.at_ms) if said else None,
+        said,
         decisions,
         free=state.floor is Floor.OPEN and not busy and not spoken,
     )
@@ -371,7 +371,7 @@ def _noted(state: State, event: Event) -> State:
         case PlayoutStarted():
             playout = Playout(
                 message_id=event.message_id,
-                must_hear=event.must_hear or state.locks.expects(event.message_id),
+                must_hear=event.must_hear or state.locks.queued_as(event.message_id) is not None,
                 since_ms=event.at_ms,
                 paused=state.paused_at_ms is not None,
             )
@@ -476,8 +476,7 @@ def _lock_of(state: State, playout: Playout, event: Event) -> Locked | None:
     if not playout.must_hear:
         return None
     if isinstance(event, PlayoutStarted):
-        here = (one for one in state.locks.queued if one.message_id == playout.message_id)
-        return next(here, None)
+        return state.locks.queued_as(playout.message_id)
     return state.locks.of(playout.message_id)
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from .decisions import Decision, DeliverTurn, Delivery, FileReceipt, Reason, SpeakAgain, YieldFloor
 from .events import CallEnded, Event, MessageLocked, OnCut, PlayoutStarted, PlayoutStopped
-from .playout import Playout
+from .playout import Playout, has_words
 
 START_MS = 8_000
 """A message that is not heard so long after the agent fell silent will not come."""
@@ -54,7 +54,7 @@ class Locked:
             return self.heard
         ends = [0, *(found.end() for found in re.finditer(r"\S", rest))]
         at = len(self.text) - len(rest) + ends[len(_bare(said.heard))]
-        if not _worded(self.text[at:]):
+        if not has_words(self.text[at:]):
             at = _clause_at(self.text, at - 1)
         return max(self.heard, self.text[:at], key=len)
 
@@ -84,9 +84,10 @@ class Locks:
     def due_at_ms(self) -> int | None:
         return None if self.quiet_since_ms is None else self.quiet_since_ms + START_MS
 
-    def expects(self, message_id: str) -> bool:
-        """Is this message on its way?"""
-        return any(message.message_id == message_id for message in self.queued)
+    def queued_as(self, message_id: str) -> Locked | None:
+        """The message of that name that is on its way."""
+        here = (message for message in self.queued if message.message_id == message_id)
+        return next(here, None)
 
     def of(self, message_id: str) -> Locked | None:
         """The message that is being heard, if it is this one."""
@@ -96,10 +97,6 @@ class Locks:
 
 def _bare(text: str) -> str:
     return "".join(text.split())
-
-
-def _worded(text: str) -> bool:
-    return any(map(str.isalnum, text))
 
 
 def _clause_at(text: str, at: int) -> int:
@@ -138,13 +135,10 @@ def settle(
             if locks.playing is not None:
                 # The next message follows without a gap.
                 locks = _ended(locks, said, at_ms, Reason.AGENT_FINISHED, filed)
-            place = next(
-                (n for n, one in enumerate(locks.queued) if one.message_id == event.message_id),
-                None,
-            )
-            if place is not None:
-                queued = locks.queued[:place] + locks.queued[place + 1 :]
-                locks = replace(locks, playing=locks.queued[place], queued=queued)
+            begun = locks.queued_as(event.message_id)
+            if begun is not None:
+                queued = tuple(one for one in locks.queued if one is not begun)
+                locks = replace(locks, playing=begun, queued=queued)
         case PlayoutStopped() if locks.playing is not None:
             reason = Reason.AGENT_FINISHED if event.completed else Reason.AGENT_CUT
             locks = _ended(locks, said, at_ms, reason, filed)
@@ -174,7 +168,7 @@ def settle(
 
 def _handed_in(locks: Locks, event: MessageLocked) -> Locks:
     heard = event.heard
-    if not event.text.startswith(heard) or not _worded(event.text[len(heard) :]):
+    if not event.text.startswith(heard) or not has_words(event.text[len(heard) :]):
         heard = ""
     message = Locked(
         message_id=event.message_id,
@@ -206,20 +200,9 @@ def _ended(
     heard = message.text if whole else message.heard_by(said)
     played_ms = said.audible_ms if said else 0
     left_ms = 0 if whole else (said.left_ms if said else None)
-    filed.append(
-        FileReceipt(
-            at_ms=at_ms,
-            reason=reason,
-            message_id=message.message_id,
-            state=Delivery.DELIVERED if whole else Delivery.CUT,
-            heard=heard,
-            unheard=message.text[len(heard) :],
-            played_ms=played_ms,
-            total_ms=None if left_ms is None else played_ms + left_ms,
-            attempts=message.attempts,
-            pending=not whole and not message.tried_enough,
-        )
-    )
+    receipt = _receipt(message, at_ms, reason, Delivery.DELIVERED if whole else Delivery.CUT, heard)
+    total_ms = None if left_ms is None else played_ms + left_ms
+    filed.append(replace(receipt, played_ms=played_ms, total_ms=total_ms))
     locks = replace(locks, playing=None)
     if whole or message.tried_enough or not again:
         return locks
@@ -231,20 +214,26 @@ def _unheard(
 ) -> Locks:
     """What was queued will not be heard now."""
     filed += [
-        FileReceipt(
-            at_ms=at_ms,
-            reason=reason,
-            message_id=message.message_id,
-            state=Delivery.UNDELIVERED,
-            heard=message.heard,
-            unheard=message.text[len(message.heard) :],
-            attempts=message.attempts,
-            pending=not message.tried_enough,
-        )
+        _receipt(message, at_ms, reason, Delivery.UNDELIVERED, message.heard)
         for message in locks.queued
     ]
     pending = tuple(message for message in locks.queued if again and not message.tried_enough)
     return replace(locks, queued=(), pending=(*locks.pending, *pending))
+
+
+def _receipt(
+    message: Locked, at_ms: int, reason: Reason, state: Delivery, heard: str
+) -> FileReceipt:
+    return FileReceipt(
+        at_ms=at_ms,
+        reason=reason,
+        message_id=message.message_id,
+        state=state,
+        heard=heard,
+        unheard=message.text[len(heard) :],
+        attempts=message.attempts,
+        pending=state is not Delivery.DELIVERED and not message.tried_enough,
+    )
 
 
 def _next_chance(locks: Locks, at_ms: int) -> tuple[Locks, SpeakAgain]:

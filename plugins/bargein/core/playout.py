@@ -53,6 +53,11 @@ class Playout:
         return len(self.unheard) * MS_PER_CHARACTER <= ms
 
 
+def has_words(text: str) -> bool:
+    """Is there anything in it to say? Punctuation alone is not."""
+    return any(map(str.isalnum, text))
+
+
 def reached(text: str, cursor: int, word: str) -> int:
     """Where in ``text`` the ear is after hearing ``word``, searching from ``cursor``.
 

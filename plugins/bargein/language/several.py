@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from bargein.core.decisions import Kind
+
 from .judge import Judge
 from .judgement import Judgement
 from .lexicon import Language, LanguageError, available_languages, base_tag
@@ -80,13 +82,21 @@ class Judges:
             elapsed_ms=elapsed_ms,
         )
 
-    def agrees(self, words: str, *, language: str = "") -> bool | None:
-        """Is this a yes or a no, in the language of the recogniser's tag?"""
-        return self._judge(language).agrees(words)
+    def turn(self, words: str, *, agent_said: str) -> tuple[Kind | None, bool | None]:
+        """What a whole turn, taken after the agent had finished, says about going on.
 
-    def speech(self, language: str = "") -> Mapping[str, str]:
-        """What the agent says itself, in that language."""
-        return self._judge(language).speech
+        Returns:
+            `Kind.RESUME` where it asks for that ("go on" to a question is an answer instead); and
+            whether it is a yes or a no, None where it is neither.
+        """
+        judge = self._judge("")
+        kind = judge(words, agent_said=agent_said, agent_finished=True, is_final=True).kind
+        return (kind if kind is Kind.RESUME else None), judge.agrees(words)
+
+    @property
+    def speech(self) -> Mapping[str, str]:
+        """What the agent says itself, in the first language."""
+        return self._judge("").speech
 
     def _judge(self, tag: str) -> Judge:
         language = self._read_by.get(_base_tag(tag), self.languages[0])

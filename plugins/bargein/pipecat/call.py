@@ -84,7 +84,6 @@ class Call:
         self.messages = Messages()
         """Which audio says what must be heard."""
         self.muted = False
-        self.has_lock = False
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False
@@ -122,11 +121,6 @@ class Call:
         return self._pump.state.locks.active
 
     @property
-    def lock_sounds(self) -> bool:
-        """Is one being heard?"""
-        return self._pump.state.locks.playing is not None
-
-    @property
     def interruptible(self) -> bool:
         """May the caller talk over the agent's ordinary speech?"""
         return self._interruptible
@@ -137,13 +131,8 @@ class Call:
         self.feed(PlayoutLocked(at_ms=self.now_ms, must_hear=not interruptible))
 
     @property
-    def unfinished(self) -> Unfinished | None:
-        """What was last left unsaid, and may be gone on with."""
-        return self._pump.state.resumption.newest
-
-    @property
-    def all_unfinished(self) -> tuple[Unfinished, ...]:
-        """All of that, the newest last."""
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """What was left unsaid, and may be gone on with; the newest last."""
         return self._pump.state.resumption.stack
 
     def lock(self, message: MessageLocked) -> None:

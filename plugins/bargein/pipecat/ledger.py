@@ -120,12 +120,16 @@ class PlayoutLedger(FrameProcessor):
     def _follow(self, stream: str) -> None:
         """Another message's bracket opens; it counts from its first sound."""
         if stream != self._stream:
-            self._bargein_call.drop_script(self._stream)
-            if self._too_long is not None:
-                self._too_long.cancel()
-                self._too_long = None
-            self._stream, self._started, self._worded = stream, False, False
-            self._cursor = self._by_words = 0
+            self._turn_to(stream)
+
+    def _turn_to(self, stream: str) -> None:
+        """Forget the open bracket; this one is open now, or none."""
+        self._bargein_call.drop_script(self._stream)
+        if self._too_long is not None:
+            self._too_long.cancel()
+            self._too_long = None
+        self._stream, self._started, self._worded = stream, False, False
+        self._cursor = self._by_words = 0
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)
@@ -216,12 +220,7 @@ class PlayoutLedger(FrameProcessor):
         started, stream = self._started, self._stream
         if started:
             call.last_said = call.script(stream)[: None if completed else self._cursor]
-        self._started, self._worded, self._stream = False, False, ""
-        self._cursor = self._by_words = 0
-        if self._too_long is not None:
-            self._too_long.cancel()
-            self._too_long = None
-        call.drop_script(stream)
+        self._turn_to("")
         call.speaking_stream = None
         if stream:
             self._over.append(stream)

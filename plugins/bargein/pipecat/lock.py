@@ -26,6 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from bargein.core.decisions import Decision, SpeakAgain
 from bargein.core.events import BROKEN_BY, MessageLocked, OnCut
 from bargein.core.marked import Marked, Pattern, Piece
+from bargein.core.playout import has_words
 from bargein.memory import Archive
 
 from .call import Call
@@ -38,6 +39,24 @@ except ImportError:  # pipecat-ai < 1.13
 
 class LockError(ValueError):
     """A must-hear message that cannot be spoken as it was asked for."""
+
+
+def policy_of(on_cut: OnCut | str, broken_by: Iterable[str]) -> tuple[OnCut, tuple[str, ...]]:
+    """What becomes of a message that is cut, and what may cut it.
+
+    Raises:
+        LockError: no such policy.
+    """
+    try:
+        on_cut = OnCut(on_cut)
+    except ValueError:
+        raise LockError(
+            f"on_cut must be one of {', '.join(one.value for one in OnCut)}, not {on_cut!r}"
+        ) from None
+    names = (broken_by,) if isinstance(broken_by, str) else tuple(broken_by)
+    if not all(isinstance(name, str) and name for name in names):
+        raise LockError(f"broken_by must hold names such as 'handoff', not {broken_by!r}")
+    return on_cut, names
 
 
 @dataclass
@@ -67,18 +86,9 @@ class MustHearFrame(DataFrame):
             LockError: an empty text, or no such policy.
         """
         super().__post_init__()  # type: ignore[no-untyped-call]
-        if not isinstance(self.text, str) or not any(map(str.isalnum, self.text)):
+        if not isinstance(self.text, str) or not has_words(self.text):
             raise LockError(f"a message that must be heard needs words to say, not {self.text!r}")
-        try:
-            on_cut = OnCut(self.on_cut)
-        except ValueError:
-            raise LockError(
-                f"on_cut must be one of {', '.join(one.value for one in OnCut)},"
-                f" not {self.on_cut!r}"
-            ) from None
-        names = (self.broken_by,) if isinstance(self.broken_by, str) else tuple(self.broken_by)
-        if not all(isinstance(name, str) and name for name in names):
-            raise LockError(f"broken_by must hold names such as 'handoff', not {self.broken_by!r}")
+        on_cut, names = policy_of(self.on_cut, self.broken_by)
         self.message_id = self.message_id or str(uuid4())
         self.interruptible = False
         self.locked = MessageLocked(
@@ -133,7 +143,6 @@ class CriticalMessageLock(FrameProcessor):
         self._waiting: deque[Frame] = deque()
         self._up = False
         self._locked: set[int] = set()  # frames whose message has been told of
-        call.has_lock = True
         call.decided.append(self._obey)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -220,7 +229,7 @@ class CriticalMessageLock(FrameProcessor):
                 await self._closed()
                 await self._speak(
                     MustHearFrame(piece.text, on_cut=self._on_cut, broken_by=self._broken_by)
-                    if any(map(str.isalnum, piece.text))
+                    if has_words(piece.text)
                     else TTSSpeakFrame(piece.text)
                 )
             elif self._open or piece.text.strip():
@@ -262,8 +271,7 @@ class CriticalMessageLock(FrameProcessor):
         self._told(frame)
         self._locked.discard(frame.id)
         if isinstance(frame, MustHearFrame):
-            speech = TTSSpeakFrame(frame.locked.text, append_to_context=frame.append_to_context)
-            speech.interruptible = False
+            speech = _protected(frame.locked.text, append_to_context=frame.append_to_context)
             speech.transport_destination = frame.transport_destination
             speech.metadata = dict(frame.metadata)
             frame = speech
@@ -279,7 +287,7 @@ class CriticalMessageLock(FrameProcessor):
             isinstance(frame, TTSSpeakFrame)
             and not frame.interruptible
             and not _listens(frame)
-            and any(map(str.isalnum, frame.text))
+            and has_words(frame.text)
         ):
             message = MustHearFrame(frame.text).locked
         else:
@@ -294,10 +302,14 @@ class CriticalMessageLock(FrameProcessor):
 
     def _obey(self, decision: Decision) -> None:
         if isinstance(decision, SpeakAgain):
-            speech = TTSSpeakFrame(decision.text)
-            speech.interruptible = False
             self._bargein_call.messages.expect(decision.message_id, decision.text)
-            self.create_task(self.push_frame(speech))
+            self.create_task(self.push_frame(_protected(decision.text)))
+
+
+def _protected(text: str, *, append_to_context: bool = True) -> TTSSpeakFrame:
+    speech = TTSSpeakFrame(text, append_to_context=append_to_context)
+    speech.interruptible = False
+    return speech
 
 
 def _listens(frame: TTSSpeakFrame) -> bool:

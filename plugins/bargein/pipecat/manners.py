@@ -52,7 +52,7 @@ from .call import Call
 from .filter import BackchannelFilter
 from .gate import InterruptionGate
 from .ledger import PlayoutLedger
-from .lock import CriticalMessageLock, MustHearFrame
+from .lock import CriticalMessageLock, MustHearFrame, policy_of
 from .resumption import ResumptionMemory
 from .tools import FunctionSchema, register
 from .turns import FloorTurnStart, ProposedTurnStop
@@ -166,7 +166,7 @@ class Bargein:
             options["interruptible"] = interruptible
         if rules is None:
             rules = standard_rules(language, preset=preset, **options)
-        policy = MustHearFrame("policy", on_cut=on_cut, broken_by=broken_by).locked
+        self._policy = policy_of(on_cut, broken_by)
         owned: Store | None = None
         if store is not None:
             if records is not None:
@@ -202,11 +202,10 @@ class Bargein:
             self._call,
             tag=must_hear_tag,
             patterns=must_hear_patterns,
-            on_cut=policy.on_cut,
-            broken_by=policy.broken_by,
+            on_cut=self._policy[0],
+            broken_by=self._policy[1],
             archive=self._archive,
         )
-        self._policy = policy
         self._max_lock_ms = max_lock_ms
         self._tells_llm = tell_llm
         self._handler_timeout_s = handler_timeout_s
@@ -348,8 +347,8 @@ class Bargein:
         message = MustHearFrame(
             text,
             message_id=message_id,
-            on_cut=self._policy.on_cut if on_cut is None else on_cut,
-            broken_by=self._policy.broken_by if broken_by is None else broken_by,
+            on_cut=self._policy[0] if on_cut is None else on_cut,
+            broken_by=self._policy[1] if broken_by is None else broken_by,
             append_to_context=append_to_context,
         )
         plain = TTSSpeakFrame(message.locked.text, append_to_context=append_to_context)
@@ -384,7 +383,7 @@ class Bargein:
 
     def resume(self) -> bool:
         """Go on with what was last left unsaid; False if there is nothing."""
-        there = self._call.unfinished is not None
+        there = bool(self._call.unfinished)
         self._call.feed(ResumptionAsked(at_ms=self._call.now_ms))
         return there
 
@@ -403,7 +402,7 @@ class Bargein:
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
         """What was left unsaid in this call and is worth going on with, the newest last."""
-        return self._call.all_unfinished
+        return self._call.unfinished
 
     @property
     def receipts(self) -> list[Receipt]:

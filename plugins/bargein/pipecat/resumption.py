@@ -86,7 +86,7 @@ class ResumptionMemory(FrameProcessor):
     def _asked_by(self, text: str) -> ResumeSpeech | None:
         """Does the caller want to hear the rest of something?"""
         call = self._bargein_call
-        if call.unfinished is None:
+        if not call.unfinished:
             return None
         self._asked, self._looking = None, True
         call.guarded("resumption memory", self._tell, text)
@@ -95,19 +95,8 @@ class ResumptionMemory(FrameProcessor):
 
     def _tell(self, text: str) -> None:
         call = self._bargein_call
-        kind = self._judges(
-            text, agent_said=call.last_said, agent_finished=True, is_final=True
-        ).kind
-        agrees = self._judges.agrees(text)
-        # "Go on" to a question of the agent's is an answer to that, unless the question was ours.
-        call.feed(
-            TurnTaken(
-                at_ms=call.now_ms,
-                text=text,
-                kind=kind if kind is Kind.RESUME else None,
-                agrees=agrees,
-            )
-        )
+        kind, agrees = self._judges.turn(text, agent_said=call.last_said)
+        call.feed(TurnTaken(at_ms=call.now_ms, text=text, kind=kind, agrees=agrees))
 
     def _obey(self, decision: Decision) -> None:
         match decision:
@@ -118,13 +107,13 @@ class ResumptionMemory(FrameProcessor):
             case ResumeSpeech():
                 self.create_task(self.push_frame(self._speech(decision)))
             case OfferResumption():
-                asks = TTSSpeakFrame(offer(self._judges.speech(), decision.topic))
+                asks = TTSSpeakFrame(offer(self._judges.speech, decision.topic))
                 self.create_task(self.push_frame(asks))
             case _:
                 pass
 
     def _speech(self, decision: ResumeSpeech) -> TTSSpeakFrame:
-        return TTSSpeakFrame(bridge(self._judges.speech(), decision.topic, decision.text))
+        return TTSSpeakFrame(bridge(self._judges.speech, decision.topic, decision.text))
 
 
 _NOTE_CHARS = 400

@@ -10,7 +10,6 @@ from bargein.core.decisions import (
     DeferTurn,
     DeliverTurn,
     FileReceipt,
-    Kind,
     OfferResumption,
     PausePlayout,
     ReportBackchannel,
@@ -195,7 +194,7 @@ class _Player:
         self._judges = Judges(languages)
         self._memory = Resumption(mode=Mode(scene.options.get("resume", "off")))
         self._state = State(resumption=self._memory)
-        self._agent = _Agent(self._judges.speech())
+        self._agent = _Agent(self._judges.speech)
         self._last_said = ""
         self._later: list[tuple[int, Event]] = []
         self._unfinished: dict[str, FileReceipt] = {}
@@ -248,23 +247,14 @@ class _Player:
                     self._say(piece.text.strip(), line.at_ms, must_hear=piece.must_hear)
             case "hangup":
                 self._feed(CallEnded(at_ms=line.at_ms))
-                self._agent, self._later = _Agent(self._judges.speech()), []
+                self._agent, self._later = _Agent(self._judges.speech), []
             case "call":
                 self._state = State(at_ms=line.at_ms, resumption=self._memory)
                 for receipt in self._unfinished.values():
                     self._feed(self._pending(receipt, line.at_ms))
             case "turn":
-                kind = self._judges(
-                    line.what, agent_said=self._last_said, agent_finished=True, is_final=True
-                ).kind
-                self._feed(
-                    TurnTaken(
-                        at_ms=line.at_ms,
-                        text=line.what,
-                        kind=kind if kind is Kind.RESUME else None,
-                        agrees=self._judges.agrees(line.what),
-                    )
-                )
+                kind, agrees = self._judges.turn(line.what, agent_said=self._last_said)
+                self._feed(TurnTaken(at_ms=line.at_ms, text=line.what, kind=kind, agrees=agrees))
             case "topic":
                 self._feed(TopicNamed(at_ms=line.at_ms, topic=line.what))
             case "resume":
