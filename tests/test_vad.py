@@ -7,7 +7,7 @@ import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
 from bargein import PlayoutStarted, standard_rules
-from bargein.pipecat.call import Call
+from bargein.pipecat.call import PipecatCall
 from bargein.pipecat.vad import BargeinVADAnalyzer, EarlyEar, SileroWindow
 
 speech = pytest.importorskip("bargein.testing.speech")
@@ -31,8 +31,8 @@ async def states(analyzer: BargeinVADAnalyzer, pcm: bytes, rate: int) -> list[VA
     return [await analyzer.analyze_audio(pcm[at : at + step]) for at in range(0, len(pcm), step)]
 
 
-def analyzer_for(rate: int) -> tuple[BargeinVADAnalyzer, Call]:
-    call = Call(standard_rules())
+def analyzer_for(rate: int) -> tuple[BargeinVADAnalyzer, PipecatCall]:
+    call = PipecatCall(standard_rules())
     analyzer = BargeinVADAnalyzer(EarlyEar(call), params=VADParams())
     analyzer.set_sample_rate(rate)
     return analyzer, call
@@ -93,7 +93,7 @@ def test_a_rate_that_silero_does_not_know_is_named() -> None:
 
 
 def test_an_ear_without_a_usable_rate_stays_out_of_the_way() -> None:
-    call = Call(standard_rules())
+    call = PipecatCall(standard_rules())
     asyncio.run(_hear(EarlyEar(call)))
     assert call.floor.value == "open"
 

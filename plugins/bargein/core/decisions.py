@@ -124,6 +124,9 @@ class YieldFloor(_Stamped):
     """What it had said when the decision fell; the word in the air may still be finished."""
     unheard: str = ""
     """The rest of what is known of it. ``heard + unheard`` is all the playout said."""
+    caller_words: str = ""
+    """What the caller had said by then."""
+    message_id: str = ""
     breaks_lock: bool = False
     """True where it ends a message that must be heard: those queued behind it end as well."""
 

@@ -288,7 +288,7 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     if state.locks is not NO_LOCKS or isinstance(event, MessageLocked):
         state, filed = _unlocked(state, event, said, decisions)
         decisions += filed
-    if state.resumption.mode is not Mode.OFF:
+    if state.resumption.mode is not Mode.OFF or isinstance(event, TopicNamed):
         state, resumed = _remembered(state, event, said, decisions)
         decisions += resumed
     due_at_ms = _due(state)
@@ -620,6 +620,8 @@ def _shift(state: State, verdict: Verdict) -> Step:
             stop_at=verdict.stop_at if said.audible_ms else StopAt.NOW,
             heard=said.heard,
             unheard=said.unheard,
+            caller_words=state.overlap.words if state.overlap else "",
+            message_id=said.message_id,
             breaks_lock=said.must_hear or state.locks.of(said.message_id) is not None,
         )
     ]
@@ -730,6 +732,8 @@ def _before_a_lock(rules: Rules, state: State, event: Event) -> Step:
                 kind=verdict.kind,
                 stop_at=verdict.stop_at,
                 unheard=message.rest,
+                caller_words=words,
+                message_id=message.message_id,
                 breaks_lock=True,
             ),
         )

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .decisions import Decision, DeliverTurn, Delivery, FileReceipt, Reason, SpeakAgain, YieldFloor
-from .events import CallEnded, Event, MessageLocked, OnCut, PlayoutStarted, PlayoutStopped
+from .events import (
+    BROKEN_BY,
+    CallEnded,
+    Event,
+    MessageLocked,
+    OnCut,
+    PlayoutStarted,
+    PlayoutStopped,
+)
 from .playout import Playout, has_words
 
 START_MS = 8_000
@@ -20,6 +28,52 @@ _CLAUSE = re.compile(
     r"(?<=[.!?…,;:؟।،])\s+(?=[^\W\d][^\s\d.…,;:!?]+\s+[^\W\d])|(?<=[。！？，；：])(?=[^\W\d]{2})"
 )
 """Between clauses. One begins with two words, so that "4, 2, 7, 1" and "A, B, C" stay whole."""
+
+
+class LockError(ValueError):
+    """A must-hear message that cannot be spoken as it was asked for."""
+
+
+def policy_of(on_cut: OnCut | str, broken_by: Iterable[str]) -> tuple[OnCut, tuple[str, ...]]:
+    """What becomes of a message that is cut, and what may cut it.
+
+    Raises:
+        LockError: no such policy.
+    """
+    try:
+        on_cut = OnCut(on_cut)
+    except ValueError:
+        raise LockError(
+            f"on_cut must be one of {', '.join(one.value for one in OnCut)}, not {on_cut!r}"
+        ) from None
+    names = (broken_by,) if isinstance(broken_by, str) else tuple(broken_by)
+    if not all(isinstance(name, str) and name for name in names):
+        raise LockError(f"broken_by must hold names such as 'handoff', not {broken_by!r}")
+    return on_cut, names
+
+
+def must_hear(
+    text: str,
+    message_id: str,
+    *,
+    on_cut: OnCut | str = OnCut.REPORT,
+    broken_by: Iterable[str] = BROKEN_BY,
+) -> MessageLocked:
+    """A message that must be heard in full, as it is handed in.
+
+    Raises:
+        LockError: an empty text, or no such policy.
+    """
+    if not isinstance(text, str) or not has_words(text):
+        raise LockError(f"a message that must be heard needs words to say, not {text!r}")
+    on_cut, names = policy_of(on_cut, broken_by)
+    return MessageLocked(
+        at_ms=0,
+        message_id=message_id,
+        text=" ".join(text.split()),
+        on_cut=on_cut,
+        broken_by=names,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

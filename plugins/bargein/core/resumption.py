@@ -118,8 +118,8 @@ def remember(
         decisions: what was decided about it.
         free: whether the floor is nobody's after it, and nothing waits to be said.
     """
-    if memory.mode is Mode.OFF:
-        return memory, ()
+    if isinstance(event, TopicNamed):
+        return replace(memory, topic=event), ()
     at_ms = event.at_ms
     for decision in decisions:
         match decision:
@@ -129,8 +129,6 @@ def remember(
                 memory = _changed(memory, caller_words=decision.text)
     memory = _fresh(memory, at_ms)
     match event:
-        case TopicNamed():
-            return replace(memory, topic=event), ()
         case ResumptionDropped():
             return replace(memory, stack=memory.stack[:-1], awaited=""), ()
         case ResumptionAsked():

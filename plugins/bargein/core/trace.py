@@ -93,11 +93,14 @@ class Redaction:
                 return replace(entry, text=_hidden(entry.text))
             case FileReceipt():
                 return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
-            case YieldFloor() if entry.breaks_lock:
-                return replace(entry, heard=_hidden(entry.heard), unheard=_hidden(entry.unheard))
             case YieldFloor():
-                heard, unheard = self._repeated(entry.heard), self._repeated(entry.unheard)
-                return replace(entry, heard=heard, unheard=unheard)
+                hidden = _hidden if entry.breaks_lock else self._repeated
+                return replace(
+                    entry,
+                    heard=hidden(entry.heard),
+                    unheard=hidden(entry.unheard),
+                    caller_words=self._repeated(entry.caller_words),
+                )
             case (
                 PlayoutWorded()
                 | ResumeSpeech()

@@ -5,10 +5,12 @@ try:
 except ImportError as error:
     raise ImportError('bargein.pipecat needs Pipecat: pip install "bargein[pipecat]"') from error
 
+from bargein.core.locks import LockError
+
 from .filter import BackchannelFilter
 from .gate import InterruptionGate
 from .ledger import PlayoutLedger
-from .lock import CriticalMessageLock, LockError, MustHearFrame
+from .lock import CriticalMessageLock, MustHearFrame
 from .manners import Bargein
 from .resumption import ResumptionMemory
 from .turns import FloorTurnStart, ProposedTurnStop

@@ -37,7 +37,7 @@ from bargein.core.decisions import (
 from bargein.core.events import CallEnded, UserSpeechStarted, UserSpeechStopped
 from bargein.detect import Detector
 
-from .call import Call
+from .call import PipecatCall
 from .frames import read, write
 from .hearing import Hearing
 from .vad import EarlyEar
@@ -68,7 +68,7 @@ class BackchannelFilter(FrameProcessor):
 
     def __init__(
         self,
-        call: Call,
+        call: PipecatCall,
         *,
         recommend: Callable[[], UserTurnStrategies] | None = None,
         early: EarlyEar | None = None,

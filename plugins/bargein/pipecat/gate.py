@@ -39,7 +39,7 @@ from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import joined, spread
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
-from .call import Call
+from .call import PipecatCall
 from .frames import FloorMovedFrame
 from .messages import HOST_MARKS
 
@@ -62,7 +62,7 @@ class InterruptionGate(FrameProcessor):
     """
 
     def __init__(
-        self, call: Call, *, voice: Callable[[], Playback[Frame]] = Playback, **kwargs: Any
+        self, call: PipecatCall, *, voice: Callable[[], Playback[Frame]] = Playback, **kwargs: Any
     ) -> None:
         """Make the gate of a call. `Bargein` does it for you.
 

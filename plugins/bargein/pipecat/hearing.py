@@ -16,7 +16,7 @@ from bargein.detect import Detector, Listener
 from bargein.detect.asked import Asked
 from bargein.detect.listener import Recording
 
-from .call import Call
+from .call import PipecatCall
 
 DEADLINE_S = 1.0
 """An answer that takes longer is about another moment than the one it would decide."""
@@ -25,7 +25,7 @@ DEADLINE_S = 1.0
 class Hearing:
     """Asks each detector on its own; one that fails or is too slow is left out from then on."""
 
-    def __init__(self, call: Call, detectors: Sequence[Detector]) -> None:
+    def __init__(self, call: PipecatCall, detectors: Sequence[Detector]) -> None:
         """Hear one call.
 
         Raises:

@@ -29,7 +29,7 @@ from bargein.core.events import (
 )
 from bargein.core.playout import MS_PER_CHARACTER, reached
 
-from .call import Call
+from .call import PipecatCall
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
@@ -48,7 +48,7 @@ class PlayoutLedger(FrameProcessor):
     the text-to-speech times them, else the share of the audio.
     """
 
-    def __init__(self, call: Call, *, max_lock_ms: int = 30_000, **kwargs: Any) -> None:
+    def __init__(self, call: PipecatCall, *, max_lock_ms: int = 30_000, **kwargs: Any) -> None:
         """Make the ledger of a call. `Bargein` does it for you.
 
         Args:

@@ -25,38 +25,17 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bargein.core.decisions import Decision, SpeakAgain
 from bargein.core.events import BROKEN_BY, MessageLocked, OnCut
+from bargein.core.locks import must_hear
 from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
 from bargein.memory import Archive
 
-from .call import Call
+from .call import PipecatCall
 
 try:
     from pipecat.frames.frames import BotBackchannelFrame
 except ImportError:  # pipecat-ai < 1.13
     BotBackchannelFrame = None  # type: ignore[assignment,misc]
-
-
-class LockError(ValueError):
-    """A must-hear message that cannot be spoken as it was asked for."""
-
-
-def policy_of(on_cut: OnCut | str, broken_by: Iterable[str]) -> tuple[OnCut, tuple[str, ...]]:
-    """What becomes of a message that is cut, and what may cut it.
-
-    Raises:
-        LockError: no such policy.
-    """
-    try:
-        on_cut = OnCut(on_cut)
-    except ValueError:
-        raise LockError(
-            f"on_cut must be one of {', '.join(one.value for one in OnCut)}, not {on_cut!r}"
-        ) from None
-    names = (broken_by,) if isinstance(broken_by, str) else tuple(broken_by)
-    if not all(isinstance(name, str) and name for name in names):
-        raise LockError(f"broken_by must hold names such as 'handoff', not {broken_by!r}")
-    return on_cut, names
 
 
 @dataclass
@@ -86,17 +65,10 @@ class MustHearFrame(DataFrame):
             LockError: an empty text, or no such policy.
         """
         super().__post_init__()  # type: ignore[no-untyped-call]
-        if not isinstance(self.text, str) or not has_words(self.text):
-            raise LockError(f"a message that must be heard needs words to say, not {self.text!r}")
-        on_cut, names = policy_of(self.on_cut, self.broken_by)
         self.message_id = self.message_id or str(uuid4())
         self.interruptible = False
-        self.locked = MessageLocked(
-            at_ms=0,
-            message_id=self.message_id,
-            text=" ".join(self.text.split()),
-            on_cut=on_cut,
-            broken_by=names,
+        self.locked = must_hear(
+            self.text, self.message_id, on_cut=self.on_cut, broken_by=self.broken_by
         )
 
 
@@ -111,7 +83,7 @@ class CriticalMessageLock(FrameProcessor):
 
     def __init__(
         self,
-        call: Call,
+        call: PipecatCall,
         *,
         tag: str = "must-hear",
         patterns: Iterable[Pattern] = (),

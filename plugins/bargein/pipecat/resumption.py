@@ -12,8 +12,9 @@ from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech
 from bargein.core.events import TurnTaken
 from bargein.language import Judges
 from bargein.language.speech import bridge, offer
+from bargein.notes import missed, wanted
 
-from .call import Call
+from .call import PipecatCall
 
 
 class ResumptionMemory(FrameProcessor):
@@ -22,7 +23,9 @@ class ResumptionMemory(FrameProcessor):
     While a message is locked it holds the LLM's answer, so that the answer knows the message.
     """
 
-    def __init__(self, call: Call, judges: Judges, *, tell_llm: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, call: PipecatCall, judges: Judges, *, tell_llm: bool = True, **kwargs: Any
+    ) -> None:
         """Make the memory of a call. `Bargein` does it for you.
 
         Args:
@@ -34,6 +37,8 @@ class ResumptionMemory(FrameProcessor):
         super().__init__(enable_direct_mode=True, **kwargs)
         self._bargein_call = call
         self._judges = judges
+        self.context: LLMContext | None = None
+        """The call's context, once it is known."""
         self._turns = 0  # how many of the context's messages have been looked at
         self._asked: ResumeSpeech | None = None
         self._looking = False
@@ -45,6 +50,7 @@ class ResumptionMemory(FrameProcessor):
         """Go on, hold a run, or let it pass."""
         await super().process_frame(frame, direction)
         if direction is FrameDirection.DOWNSTREAM and isinstance(frame, LLMContextFrame):
+            self.context = frame.context
             if not getattr(frame, "speculation", False):
                 speech = self._turn(frame.context)
                 if speech is not None:
@@ -70,11 +76,11 @@ class ResumptionMemory(FrameProcessor):
         asked = self._asked_by(text)
         cut, self._cut = self._cut, None
         if asked is not None and asked.in_own_words:
-            self._note(context, _wanted(asked), place=len(messages))
+            self._note(context, wanted(asked), place=len(messages))
         elif asked is not None:
             return self._speech(asked)
         elif cut is not None and self._tells:
-            self._note(context, _missed(cut), place=len(messages) - 1)
+            self._note(context, missed(cut), place=len(messages) - 1)
         return None
 
     def _note(self, context: LLMContext, text: str, *, place: int) -> None:
@@ -114,28 +120,3 @@ class ResumptionMemory(FrameProcessor):
 
     def _speech(self, decision: ResumeSpeech) -> TTSSpeakFrame:
         return TTSSpeakFrame(bridge(self._judges.speech, decision.topic, decision.text))
-
-
-_NOTE_CHARS = 400
-"""How much of what went unheard the LLM is told: it said it, and needs no more than a reminder."""
-
-
-def _missed(cut: YieldFloor) -> str:
-    kind = f" ({cut.kind.value})" if cut.kind else ""
-    heard = "nothing of it" if not cut.heard.strip() else f'"...{cut.heard.strip()[-60:]}"'
-    unheard = cut.unheard.strip()
-    if len(unheard) > _NOTE_CHARS:
-        unheard = f"{unheard[:_NOTE_CHARS]}..."
-    return (
-        f'The user interrupted you{kind}. They heard {heard}, and did not hear: "{unheard}". Do not'
-        " repeat what they heard, and do not take it that they know the rest."
-    )
-
-
-def _wanted(decision: ResumeSpeech) -> str:
-    about = f" about {decision.topic}" if decision.topic else ""
-    return (
-        f"The user wants you to go on with what you were saying{about} when they interrupted you."
-        f' They have not heard this part: "{decision.text}". Go on from there in your own words,'
-        " and do not repeat what came before it."
-    )

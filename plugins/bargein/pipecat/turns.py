@@ -21,7 +21,7 @@ from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
 
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped
 
-from .call import Call
+from .call import PipecatCall
 from .frames import FloorMovedFrame, read
 
 
@@ -32,7 +32,7 @@ class FloorTurnStart(BaseUserTurnStartStrategy):
     a proposal or a transcript opens the turn and interrupts what is being prepared.
     """
 
-    def __init__(self, call: Call, **kwargs: Any) -> None:
+    def __init__(self, call: PipecatCall, **kwargs: Any) -> None:
         """Make the strategy of a call. `Bargein.turn_strategies` does it for you."""
         super().__init__(**kwargs)
         self._bargein_call = call

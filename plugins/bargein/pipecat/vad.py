@@ -14,7 +14,7 @@ from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped
 
-from .call import Call
+from .call import PipecatCall
 
 EARLY_CONFIDENCE = 0.5
 """Silero's own threshold for speech. One window of it is enough to lower a voice."""
@@ -80,7 +80,7 @@ def _session() -> Any:
 class EarlyEar:
     """Hears an onset within a window or two, long before a detector would confirm it."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: PipecatCall) -> None:
         self._call = call
         self._window: SileroWindow | None = None
         self._buffer = b""
