@@ -49,10 +49,12 @@ class Call:
             rules,
             decided=self._decided,
             happened=self._happened,
+            settled=self._settled,
             report=self.report,
             clock=self._clock,
             state=State(resumption=resumption or Resumption()),
         )
+        self._memory = self._pump.state.resumption
         self._speaking: set[Ear] = set()
         self._interruptible = True
         self._reported: set[str] = set()
@@ -62,6 +64,8 @@ class Call:
         """Told of every decision, in order."""
         self.happened: list[Callable[[Event], None]] = []
         """Told of every event, before it is judged."""
+        self.remembered: list[Callable[[tuple[Unfinished, ...]], None]] = []
+        """Told of what would be left unsaid if the call broke off now, when that has changed."""
         self.failed: list[Callable[[], None]] = []
         """Told that the core failed and the call goes on without rules."""
         self.cut_done: list[Callable[[], None]] = []
@@ -231,6 +235,14 @@ class Call:
     def _happened(self, event: Event) -> None:
         for hook in tuple(self.happened):
             self.guarded("event hook", hook, event)
+
+    def _settled(self) -> None:
+        memory = self._pump.state.resumption
+        if memory is not self._memory:
+            before, self._memory = self._memory.kept, memory
+            if memory.kept != before:
+                for hook in tuple(self.remembered):
+                    self.guarded("memory hook", hook, memory.kept)
 
     def guarded(self, where: str, act: Callable[..., None], *args: object) -> None:
         """Run something of ours; if it fails, the call goes on and one report is made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ from bargein.core.decisions import (
     Decision,
     DuckPlayout,
     HoldFloor,
+    Kind,
     OfferResumption,
     ReportBackchannel,
     ResumePlayout,
@@ -22,10 +23,12 @@ from bargein.core.decisions import (
 from bargein.core.events import (
     BROKEN_BY,
     Event,
+    MessageLocked,
     OnCut,
     ResumptionAsked,
     ResumptionDropped,
     TopicNamed,
+    UnfinishedRecalled,
 )
 from bargein.core.locks import policy_of
 from bargein.core.marked import Pattern
@@ -35,8 +38,18 @@ from bargein.detect import Detector, Level
 from bargein.handlers import Handler, HandlerError, Handlers
 from bargein.interruption import Interruption
 from bargein.language import Judges, Language
+from bargein.language.speech import ACKNOWLEDGED, PLAIN
 from bargein.language.standard import Preset, standard_rules
-from bargein.memory import Archive, Receipt, Records, Store, open_store
+from bargein.memory import (
+    PATIENCE_S,
+    Archive,
+    Receipt,
+    Records,
+    Shelf,
+    Store,
+    Writer,
+    open_store,
+)
 from bargein.playback import Playback
 
 C = TypeVar("C", bound=Call)
@@ -77,6 +90,8 @@ class Manners(Generic[C]):
         max_lock_ms: int = 30_000,
         resume: Mode | str = Mode.VERBATIM,
         resume_ttl_s: float = 300,
+        acknowledge: Iterable[Kind | str] = (),
+        speech: Mapping[str, str] | None = None,
         tell_llm: bool = True,
         handler_timeout_s: float = 2.0,
         store: str | Path | Store | None = None,
@@ -111,6 +126,10 @@ class Manners(Generic[C]):
                 ``"verbatim"`` (the rest as it was, without the LLM), ``"llm"`` (in its own words),
                 ``"offer"`` (as verbatim, and once a digression is over it offers to), ``"off"``.
             resume_ttl_s: for how long it is worth going on with.
+            acknowledge: kinds of interruptions that the agent says it has understood, before it
+                answers: ``"cancellation"``, ``"correction"``, ``"redirect"``, ``"clarification"``.
+            speech: what it says then, and when it goes on or offers to, instead of the language's
+                own words; by the names of `bargein.language.speech.PLAIN`.
             tell_llm: whether the LLM is told, in a developer message, what an interruption left
                 unheard, so that it neither repeats it nor takes it as known.
             handler_timeout_s: how long an async event handler may take.
@@ -147,6 +166,7 @@ class Manners(Generic[C]):
                 f"resume must be one of {', '.join(one.value for one in Mode)}, not {resume!r}"
             ) from None
         self._judges = Judges((language,) if isinstance(language, Language) else language)
+        self._speech = {**self._judges.speech, **_speech(speech or {})}
         self._policy = policy_of(on_cut, broken_by)
         self._must_hear_tag = must_hear_tag
         self._must_hear_patterns = tuple(must_hear_patterns)
@@ -155,20 +175,40 @@ class Manners(Generic[C]):
         self._early_onset = early_onset
         self._detectors = tuple(detectors)
         self._voice = voice
-        self._call: C = self._open(rules, Resumption(mode=mode, ttl_ms=round(resume_ttl_s * 1000)))
+        self._call: C = self._open(
+            rules,
+            Resumption(
+                mode=mode,
+                ttl_ms=round(resume_ttl_s * 1000),
+                acknowledged=_acknowledged(acknowledge),
+            ),
+        )
         if interruptible is False:
             self._call.interruptible = False
         self._handlers: Handlers[Any] = Handlers(
             EVENTS, self, timeout_s=handler_timeout_s, report=self._call.report
         )
+        self._owned = owned
+        self._writer = Writer(self._call.report)
         self._archive = Archive(
             records,
             filed=self._filed,
             stored=lambda receipt: self._handlers.tell("on_receipt_stored", receipt),
+            writer=self._writer,
             report=self._call.report,
             measured=lambda message_id: self._call.played_ms(message_id),
-            owned=owned,
         )
+        self._shelf: Shelf | None = None
+        if records is not None and mode is not Mode.OFF:
+            self._shelf = Shelf(
+                records,
+                ttl_s=resume_ttl_s,
+                recalled=self._recalled,
+                lost=self._lost,
+                writer=self._writer,
+                report=self._call.report,
+            )
+            self._call.remembered.append(self._remembered)
         self._call.happened.append(self._archive.happened)
         self._call.decided.append(self._archive.decided)
         self._call.closing.append(self._nothing_more)
@@ -182,6 +222,68 @@ class Manners(Generic[C]):
 
     def _assemble(self) -> None:
         """Make the host's parts."""
+
+    async def _begin(self) -> None:
+        """The call has begun: bring what earlier ones left."""
+        for message in await self._archive.undelivered():
+            self._call.lock(
+                MessageLocked(
+                    at_ms=0,
+                    message_id=message.message_id,
+                    text=message.text,
+                    on_cut=message.on_cut,
+                    broken_by=message.broken_by,
+                    attempts=message.attempts,
+                    heard=message.heard,
+                    pending=True,
+                )
+            )
+        if self._shelf is not None:
+            await self._shelf.open()
+
+    async def _end(self) -> None:
+        """The call is over: let what it leaves be stored."""
+        try:
+            if self._shelf is not None:
+                await self._shelf.close()
+            await self._writer.close()
+        finally:
+            if self._owned is not None:
+                try:
+                    await asyncio.wait_for(self._owned.close(), PATIENCE_S)
+                except Exception as error:
+                    self._call.report("store", error)
+
+    def _remembered(self, kept: tuple[Unfinished, ...]) -> None:
+        if self._shelf is not None:
+            self._shelf.changed(kept, self._call.now_ms)
+
+    def _settle_loans(self) -> None:
+        """Let nothing be said that may have become another worker's to say."""
+        if self._shelf is not None:
+            self._shelf.settle()
+
+    def _recalled(self, left: Unfinished, age_ms: int) -> None:
+        self._call.feed(
+            UnfinishedRecalled(
+                at_ms=self._call.now_ms,
+                message_id=left.message_id,
+                text=left.text,
+                heard=left.heard,
+                age_ms=age_ms,
+                kind=left.kind,
+                caller_words=left.caller_words,
+                topic=left.topic,
+                task=left.task,
+                progress=left.progress,
+                context_note=left.context_note,
+                tools=tuple((tool.name, tool.result) for tool in left.tools if tool.result),
+                offered=left.offered,
+            )
+        )
+
+    def _lost(self, message_id: str) -> None:
+        self._call.feed(ResumptionDropped(at_ms=self._call.now_ms, message_id=message_id))
 
     # --- during the call ---
 
@@ -198,16 +300,31 @@ class Manners(Generic[C]):
         self._awaited_receipts.setdefault(message_id, []).append(awaited)
         return await awaited
 
-    def topic(self, name: str, *, task: str = "", progress: float | None = None) -> None:
+    def topic(
+        self, name: str, *, task: str = "", progress: float | None = None, context_note: str = ""
+    ) -> None:
         """Say what the agent talks about from now on, so that it can name it when it goes on.
 
         Args:
             name: as it is said in "Sure, back to ...": "the returns policy". Empty for none.
             task: what the agent is doing, for your own use.
             progress: how far it is, from 0 to 1, where you know that better than the text does.
+            context_note: what the LLM should know when it goes on with this in its own words, in
+                another call perhaps.
+
+        Raises:
+            BargeinError: a progress that is none.
         """
+        if progress is not None and not 0 <= progress <= 1:
+            raise BargeinError(f"progress must be from 0 to 1, not {progress!r}")
         self._call.feed(
-            TopicNamed(at_ms=self._call.now_ms, topic=name, task=task, progress=progress)
+            TopicNamed(
+                at_ms=self._call.now_ms,
+                topic=name,
+                task=task,
+                progress=progress,
+                context_note=context_note,
+            )
         )
 
     def resume(self) -> bool:
@@ -354,3 +471,21 @@ class Manners(Generic[C]):
             for awaited in futures:
                 awaited.cancel()
         self._awaited_receipts.clear()
+
+
+def _speech(texts: Mapping[str, str]) -> Mapping[str, str]:
+    unknown = [name for name in texts if name not in PLAIN]
+    if unknown:
+        raise BargeinError(
+            f"speech has no {', '.join(map(repr, unknown))}; there are {', '.join(PLAIN)}"
+        )
+    return texts
+
+
+def _acknowledged(kinds: Iterable[Kind | str]) -> frozenset[Kind]:
+    names = (kinds,) if isinstance(kinds, str | Kind) else tuple(kinds)
+    known = {kind.value: kind for kind in ACKNOWLEDGED}
+    found = {known.get(name.value if isinstance(name, Kind) else name) for name in names}
+    if None in found:
+        raise BargeinError(f"acknowledge must be of {', '.join(known)}, not {names!r}")
+    return frozenset(kind for kind in found if kind is not None)

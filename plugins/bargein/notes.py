@@ -24,8 +24,12 @@ def missed(cut: YieldFloor) -> str:
 def wanted(decision: ResumeSpeech) -> str:
     """The caller wants to hear the rest, in the LLM's own words."""
     about = f" about {decision.topic}" if decision.topic else ""
-    return (
+    told = [
         f"The user wants you to go on with what you were saying{about} when they interrupted you."
         f' They have not heard this part: "{decision.text}". Go on from there in your own words,'
         " and do not repeat what came before it."
-    )
+    ]
+    if decision.context_note:
+        told.append(f"You noted at the time: {decision.context_note}")
+    told += [f"Meanwhile {name} has answered: {result}" for name, result in decision.tools]
+    return " ".join(told)

@@ -58,6 +58,7 @@ class Pump:
         *,
         decided: Callable[[Decision], None],
         happened: Callable[[Event], None] | None = None,
+        settled: Callable[[], None] | None = None,
         report: Report,
         clock: Callable[[], float] | None = None,
         timer: Timer | None = None,
@@ -66,6 +67,7 @@ class Pump:
         self._rules: Rules = tuple(_Guarded(rule, report) for rule in rules)
         self._decided = decided
         self._happened = happened
+        self._settled = settled
         self._report = report
         self._clock = clock or call_clock()
         self._timer = timer or LoopTimer()
@@ -100,6 +102,8 @@ class Pump:
         self._arm()
         for decision in decisions:
             self._decided(decision)
+        if self._settled:
+            self._settled()
         return decisions
 
     def close(self) -> None:

@@ -81,6 +81,7 @@ class Reason(Enum):
     NEVER_SOUNDED = "it never sounded"
     NEXT_CHANCE = "next chance"
     TOLD_TO = "the application asks for it"
+    UNDERSTOOD = "why it stopped is understood"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +194,10 @@ class ResumeSpeech(_Stamped):
     topic: str = ""
     in_own_words: bool = False
     """True where the LLM is to say it in its own words."""
+    context_note: str = ""
+    """What the application wants the LLM to know then."""
+    tools: tuple[tuple[str, str], ...] = ()
+    """The names and results of function calls that were answered after the agent was cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +206,15 @@ class OfferResumption(_Stamped):
 
     message_id: str
     topic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeYield(_Stamped):
+    """Say, before the user's turn is answered, that the agent has understood why it stopped."""
+
+    kind: Kind
+    instead: bool = False
+    """True where there is nothing else to answer: they said no more than "stop"."""
 
 
 Decision: TypeAlias = (
@@ -217,5 +231,6 @@ Decision: TypeAlias = (
     | SpeakAgain
     | ResumeSpeech
     | OfferResumption
+    | AcknowledgeYield
 )
 """Every decision there is. Closed, like ``Event``."""

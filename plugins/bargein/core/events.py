@@ -129,6 +129,8 @@ class ToolStarted(_Stamped):
     """The agent called a tool and waits for it."""
 
     name: str
+    call_id: str = ""
+    """Tells two calls of one tool apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,9 @@ class ToolFinished(_Stamped):
     """The tool answered, failed or was cancelled."""
 
     name: str
+    call_id: str = ""
+    result: str = ""
+    """What it answered; empty where it was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,8 @@ class TopicNamed(_Stamped):
     task: str = ""
     progress: float | None = None
     """How far it is, from 0 to 1, where the application knows that better."""
+    context_note: str = ""
+    """What the LLM should know when it goes on with it, in another call perhaps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +180,30 @@ class ResumptionAsked(_Stamped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumptionDropped(_Stamped):
-    """Nobody wants to hear the rest of what was last left unsaid."""
+    """Nobody wants to hear the rest of what was left unsaid, or it is another worker's to say."""
+
+    message_id: str = ""
+    """Which; the newest where it is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedRecalled(_Stamped):
+    """Something was left unsaid in an earlier call, and nobody else goes on with it."""
+
+    message_id: str
+    text: str
+    heard: str
+    age_ms: int
+    """How long ago it was cut."""
+    kind: Kind | None = None
+    caller_words: str = ""
+    topic: str = ""
+    task: str = ""
+    progress: float = 0.0
+    context_note: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+    """The names and results of what came too late."""
+    offered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +230,7 @@ Event: TypeAlias = (
     | TopicNamed
     | ResumptionAsked
     | ResumptionDropped
+    | UnfinishedRecalled
     | TimePassed
 )
 """Every event there is. Closed: type checkers and tests read this list."""

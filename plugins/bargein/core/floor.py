@@ -39,6 +39,7 @@ from .events import (
     ToolStarted,
     TopicNamed,
     TurnTaken,
+    UnfinishedRecalled,
     UserSpeechStarted,
     UserSpeechStopped,
     UserWordsHeard,
@@ -106,6 +107,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         TopicNamed: Floor.OPEN,
         ResumptionAsked: Floor.OPEN,
         ResumptionDropped: Floor.OPEN,
+        UnfinishedRecalled: Floor.OPEN,
         PlayoutStopped: Floor.OPEN,
         ToolStarted: Floor.OPEN,
         ToolFinished: Floor.OPEN,
@@ -127,6 +129,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         TopicNamed: Floor.USER,
         ResumptionAsked: Floor.USER,
         ResumptionDropped: Floor.USER,
+        UnfinishedRecalled: Floor.USER,
         PlayoutStopped: Floor.USER,
         ToolStarted: Floor.USER,
         ToolFinished: Floor.USER,
@@ -150,6 +153,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         TopicNamed: Floor.AGENT,
         ResumptionAsked: Floor.AGENT,
         ResumptionDropped: Floor.AGENT,
+        UnfinishedRecalled: Floor.AGENT,
         ToolStarted: Floor.AGENT,
         ToolFinished: Floor.AGENT,
         ControlRaised: Floor.AGENT,
@@ -174,6 +178,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         TopicNamed: Floor.CONTESTED,
         ResumptionAsked: Floor.CONTESTED,
         ResumptionDropped: Floor.CONTESTED,
+        UnfinishedRecalled: Floor.CONTESTED,
         ToolStarted: Floor.CONTESTED,
         ToolFinished: Floor.CONTESTED,
         ControlRaised: Floor.CONTESTED,
@@ -288,7 +293,8 @@ def _settle(rules: Rules, state: State, event: Event) -> Step:
     if state.locks is not NO_LOCKS or isinstance(event, MessageLocked):
         state, filed = _unlocked(state, event, said, decisions)
         decisions += filed
-    if state.resumption.mode is not Mode.OFF or isinstance(event, TopicNamed):
+    memory = state.resumption
+    if memory.mode is not Mode.OFF or memory.acknowledged or isinstance(event, TopicNamed):
         state, resumed = _remembered(state, event, said, decisions)
         decisions += resumed
     due_at_ms = _due(state)

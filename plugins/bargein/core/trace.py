@@ -31,7 +31,10 @@ from .events import (
     PlayoutStarted,
     PlayoutStopped,
     PlayoutWorded,
+    ToolFinished,
+    TopicNamed,
     TurnTaken,
+    UnfinishedRecalled,
     UserWordsHeard,
 )
 
@@ -101,9 +104,28 @@ class Redaction:
                     unheard=hidden(entry.unheard),
                     caller_words=self._repeated(entry.caller_words),
                 )
+            case UnfinishedRecalled():
+                return replace(
+                    entry,
+                    text=self._repeated(entry.text),
+                    heard=self._repeated(entry.heard),
+                    caller_words=self._repeated(entry.caller_words),
+                    context_note=self._repeated(entry.context_note),
+                    tools=self._results(entry.tools),
+                )
+            case ResumeSpeech():
+                return replace(
+                    entry,
+                    text=self._repeated(entry.text),
+                    context_note=self._repeated(entry.context_note),
+                    tools=self._results(entry.tools),
+                )
+            case ToolFinished():
+                return replace(entry, result=self._repeated(entry.result))
+            case TopicNamed():
+                return replace(entry, context_note=self._repeated(entry.context_note))
             case (
                 PlayoutWorded()
-                | ResumeSpeech()
                 | UserWordsHeard()
                 | TurnTaken()
                 | DeferTurn()
@@ -112,6 +134,9 @@ class Redaction:
             ):
                 return replace(entry, text=self._repeated(entry.text))
         return entry
+
+    def _results(self, tools: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self._repeated(result)) for name, result in tools)
 
     def _learn(self, text: str) -> None:
         for run in _RUN.findall(text):
@@ -138,7 +163,7 @@ def _hidden(text: str) -> str:
 
 
 def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def write(entry: Entry) -> str:

@@ -58,6 +58,9 @@ _ASKED_BACK = frozenset({"filler", "continuer", "echo"})
 """What calls for an explanation when it is said as a question: "huh?"."""
 _YES = frozenset({"assent", "go_on", "answer", "assessment", "resume"})
 _NO = frozenset({"refusal", "stop", "cancellation"})
+_STOPS = frozenset({"stop", "cancellation"})
+_SAYS_LITTLE = frozenset({"filler", "continuer", "acknowledgement", "assent", "refusal", PREFIX})
+"""What may go with a "stop" without asking for anything."""
 _MAY_ANSWER = frozenset({"go_on", "assessment", "assent", "continuer"})
 
 
@@ -180,6 +183,13 @@ class Judge:
         if not _NO.isdisjoint((*first, *names)) and "go_on" not in names:
             return False
         return None if _YES.isdisjoint(names) else True
+
+    def only_stops(self, words: str) -> bool:
+        """Is it a "stop", and nothing that could be answered besides?"""
+        grammar = self._grammar
+        symbols = grammar.symbols(grammar.tokens(ends_of(words)))
+        names = {name for name, *_ in grammar.units(symbols, is_final=True)}
+        return not names.isdisjoint(_STOPS) and names <= _STOPS | _SAYS_LITTLE
 
     def _weigh(
         self, units: Sequence[Unit], tokens: Sequence[str], agent: AgentSide, settled: bool

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from .agent import Habits
 from .grammar import Grammar, PhraseError
+from .speech import PLAIN
 from .tokens import Writing, fold_table, phrases_of
 
 Tables: TypeAlias = Mapping[str, Any]
@@ -44,7 +45,7 @@ _NUMBERS = {
 _PAIRS = {"writing": {"fold"}, "words": {"digits"}}
 _SIGN = re.compile(r"[<>|*+?!]|~(?!$)")
 """What means something in a phrase, and would be taken for a letter in a word list."""
-_TEXTS = {"speech": {"resume", "resume_plain", "offer", "offer_plain"}}
+_TEXTS = {"speech": set(PLAIN)}
 _LONG_FOLD = "must name single characters"
 _TABLES = {"language", "words", "examples", *_LISTS, *_NUMBERS, *_TEXTS}
 
@@ -76,7 +77,7 @@ class Language:
 
     @property
     def speech(self) -> Mapping[str, str]:
-        """What the agent says itself when it goes on, or offers to."""
+        """What the agent says itself, in `bargein.language.speech`'s words for it."""
         texts: Mapping[str, str] = self.tables.get("speech", {})
         return texts
 

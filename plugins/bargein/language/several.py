@@ -86,12 +86,15 @@ class Judges:
         """What a whole turn, taken after the agent had finished, says about going on.
 
         Returns:
-            `Kind.RESUME` where it asks for that ("go on" to a question is an answer instead); and
-            whether it is a yes or a no, None where it is neither.
+            `Kind.RESUME` where it asks for that ("go on" to a question is an answer instead),
+            `Kind.CANCELLATION` where it says "stop" and no more; and whether it is a yes or a no,
+            None where it is neither.
         """
         judge = self._judge("")
         kind = judge(words, agent_said=agent_said, agent_finished=True, is_final=True).kind
-        return (kind if kind is Kind.RESUME else None), judge.agrees(words)
+        if kind is not Kind.RESUME:
+            kind = Kind.CANCELLATION if judge.only_stops(words) else None
+        return kind, judge.agrees(words)
 
     @property
     def speech(self) -> Mapping[str, str]:

@@ -1,12 +1,12 @@
-"""How do receipts get into the store without a call ever waiting for it?"""
+"""What became of the messages of a call that had to be heard, and where is it kept?"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeAlias
 
 from bargein.core.decisions import Decision, Delivery, FileReceipt
@@ -14,31 +14,13 @@ from bargein.core.events import Event, MessageLocked, OnCut, PlayoutStarted
 
 from .receipt import Receipt, Undelivered
 from .records import Records
-from .store import Store
-
-PATIENCE_S = 2.0
-"""How long one attempt at the store may take, and how long a call's end waits for what is left."""
-RETRY_S = (0.2, 1.0, 5.0, 15.0)
-"""Pauses between attempts; the last one repeats."""
-ATTEMPTS = 3
-"""How often a receipt is tried that fails for another cause than the store's being down."""
-QUEUE = 256
-"""Receipts that wait for a store that is down; beyond that the oldest are given up."""
+from .writer import PATIENCE_S, Report, Writer
 
 Told: TypeAlias = Callable[[Receipt], None]
-Report: TypeAlias = Callable[[str, Exception], None]
-
-
-@dataclass(slots=True)
-class _Filed:
-    receipt: Receipt
-    undelivered: Undelivered | None
-    failures: int = 0
-    """Those that more time will not mend."""
 
 
 class Archive:
-    """Makes the receipts of one call and stores them in the background.
+    """Makes the receipts of one call, and has them stored.
 
     A store that is down, slow or full costs a call nothing: the receipt says that it is not
     stored, and is tried again until the call is over.
@@ -50,9 +32,9 @@ class Archive:
         *,
         filed: Told,
         stored: Told,
+        writer: Writer,
         report: Report,
         measured: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None),
-        owned: Store | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Make the archive of a call.
@@ -61,24 +43,19 @@ class Archive:
             records: where receipts go; None where nothing is stored.
             filed: told of every receipt, at once.
             stored: told again when the store has it.
+            writer: does so.
             report: told of a failing store, by where and what.
             measured: how much of a message was played and how long all of it is, in ms, where the
                 host knows that better than the clock does.
-            owned: a store to close with the call.
             now: the time of day.
         """
         self._records = records
         self._filed, self._stored, self._report = filed, stored, report
         self._measured = measured
-        self._owned = owned
         self._now = now
         self._messages: dict[str, MessageLocked] = {}
         self._began: dict[str, datetime] = {}
-        self._queue: deque[_Filed] = deque()
-        self._more = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._writing: asyncio.Task[None] | None = None
+        self._writer = writer
         self.receipts: dict[str, Receipt] = {}
         """The newest of each message of this call."""
 
@@ -122,31 +99,19 @@ class Archive:
         )
         self.receipts[receipt.message_id] = receipt
         self._filed(receipt)
-        if self._records is None:
-            return
-        self._queue.append(_Filed(receipt, self._left(decision)))
-        while len(self._queue) > QUEUE:
-            self._queue.popleft()
-        self._empty.clear()
-        self._more.set()
-        if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write())
+        if self._records is not None:
+            left = self._left(decision)
+            self._writer.write(
+                f"receipt:{receipt.message_id}",
+                partial(_put, self._records, receipt, left),
+                partial(self._is_stored, receipt),
+            )
 
-    async def close(self) -> None:
-        """The call is over: give the store a last moment."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            try:
-                await asyncio.wait_for(self._empty.wait(), PATIENCE_S)
-            except TimeoutError as error:
-                self._report("store: receipts were not stored", error)
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
-        if self._owned is not None:
-            try:
-                await asyncio.wait_for(self._owned.close(), PATIENCE_S)
-            except Exception as error:
-                self._report("store", error)
+    def _is_stored(self, receipt: Receipt) -> None:
+        stored = replace(receipt, stored=True)
+        if self.receipts.get(stored.message_id) is receipt:
+            self.receipts[stored.message_id] = stored
+        self._stored(stored)
 
     def _left(self, decision: FileReceipt) -> Undelivered | None:
         """The message as it waits for its next attempt; None if there will be none."""
@@ -162,44 +127,11 @@ class Archive:
             heard=decision.heard if message.on_cut is OnCut.RESUME else "",
         )
 
-    async def _write(self) -> None:
-        failures = 0
-        while True:
-            if not self._queue:
-                self._empty.set()
-                self._more.clear()
-                await self._more.wait()
-            entry = self._queue.popleft()
-            try:
-                await asyncio.wait_for(self._put(entry), PATIENCE_S)
-            except Exception as error:
-                self._put_off(entry, error)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
-                continue
-            failures = 0
-            stored = replace(entry.receipt, stored=True)
-            if self.receipts.get(stored.message_id) is entry.receipt:
-                self.receipts[stored.message_id] = stored
-            self._stored(stored)
 
-    def _put_off(self, entry: _Filed, error: Exception) -> None:
-        """Behind the others; a newer receipt of the same message replaces it."""
-        self._report("store", error)
-        # A backend has connection errors of its own; these here are never one of them.
-        entry.failures += isinstance(error, TypeError | ValueError)
-        if entry.failures >= ATTEMPTS:
-            self._report("store: a receipt was given up", error)
-        elif all(one.receipt.message_id != entry.receipt.message_id for one in self._queue):
-            self._queue.append(entry)
-
-    async def _put(self, entry: _Filed) -> None:
-        assert self._records is not None
-        # The message first: should the store fail in between, it is rather said twice than never.
-        done: Awaitable[None]
-        if entry.undelivered is not None:
-            done = self._records.put_undelivered(entry.undelivered)
-        else:
-            done = self._records.drop_undelivered(entry.receipt.message_id)
-        await done
-        await self._records.put_receipt(entry.receipt)
+async def _put(records: Records, receipt: Receipt, left: Undelivered | None) -> None:
+    # The message first: should the store fail in between, it is rather said twice than never.
+    if left is not None:
+        await records.put_undelivered(left)
+    else:
+        await records.drop_undelivered(receipt.message_id)
+    await records.put_receipt(receipt)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from bargein.core.decisions import Delivery, Reason
+from bargein.core.decisions import Delivery, Kind, Reason
 from bargein.core.events import OnCut
+from bargein.core.resumption import Tool, Unfinished
 
 from .receipt import Receipt, Undelivered
 from .store import Store
@@ -42,6 +43,7 @@ class Records:
         encrypt: Cipher | None = None,
         decrypt: Cipher | None = None,
         keep_days: float = 30,
+        lease_s: float = 20.0,
     ) -> None:
         """Open the records of a caller.
 
@@ -53,6 +55,8 @@ class Records:
             encrypt: what a record's JSON goes through on its way into the store, as bytes.
             decrypt: the way back.
             keep_days: how long a record is kept.
+            lease_s: for how long a worker that has died keeps others from going on with what it
+                was about to say.
 
         Raises:
             StoreError: no caller, half a cipher, or no time to keep anything.
@@ -65,10 +69,13 @@ class Records:
             raise StoreError("encrypt and decrypt go together: give both or neither")
         if not keep_days > 0:
             raise StoreError(f"keep_days must be more than 0, not {keep_days!r}")
+        if not lease_s > 0:
+            raise StoreError(f"lease_s must be more than 0, not {lease_s!r}")
         self._store = store
         self._encrypt = encrypt
         self._decrypt = decrypt
         self._ttl_s = keep_days * DAY_S
+        self.lease_s = lease_s
         self.owner = owner_of(caller, pepper)
 
     async def put_receipt(self, receipt: Receipt) -> None:
@@ -118,7 +125,62 @@ class Records:
         """Messages that still have to be heard, the oldest first; ``unread`` as above."""
         return await self._all("message:", _undelivered, unread)
 
-    async def _put(self, key: str, value: dict[str, Any]) -> None:
+    # --- what was left unsaid ---
+
+    async def put_unfinished(self, left: Unfinished, cut_at: datetime, *, ttl_s: float) -> None:
+        """Keep what was left unsaid, for as long as it is worth going on with."""
+        await self._put(
+            f"unfinished:{left.message_id}",
+            {
+                "message_id": left.message_id,
+                "text": left.text,
+                "heard": left.heard,
+                "kind": left.kind.value if left.kind else None,
+                "cut_at": cut_at.isoformat(),
+                "caller_words": left.caller_words,
+                "topic": left.topic,
+                "task": left.task,
+                "progress": left.progress,
+                "context_note": left.context_note,
+                "tools": [[tool.name, tool.result] for tool in left.tools if tool.result],
+                "offered": left.offered,
+            },
+            ttl_s=ttl_s,
+        )
+
+    async def drop_unfinished(self, message_id: str) -> None:
+        """It has been said, or nobody wants to hear it."""
+        await self._store.delete(self.owner, f"unfinished:{message_id}")
+
+    async def unfinished(
+        self, unread: Unread = lambda _: None
+    ) -> list[tuple[Unfinished, datetime]]:
+        """What was left unsaid, and when; the oldest first. ``unread`` as above."""
+        return await self._all("unfinished:", _unfinished, unread)
+
+    async def claim(self, message_id: str, holder: str, *, held: bool) -> bool:
+        """Keep others from going on with it for ``lease_s`` seconds.
+
+        Args:
+            message_id: what was left unsaid.
+            holder: who wants it; no two workers have the same name.
+            held: True to prolong a claim that this one has.
+
+        Returns:
+            False where it is, or has become, somebody else's.
+        """
+        name = holder.encode()
+        key, old = f"claim:{message_id}", name if held else None
+        return await self._store.swap(self.owner, key, old, name, ttl_s=self.lease_s)
+
+    async def release(self, message_id: str, holder: str) -> None:
+        """Let others go on with it."""
+        key = f"claim:{message_id}"
+        await self._store.swap(self.owner, key, holder.encode(), None, ttl_s=self.lease_s)
+
+    # --- reading and writing ---
+
+    async def _put(self, key: str, value: dict[str, Any], *, ttl_s: float | None = None) -> None:
         try:
             text = json.dumps({"v": VERSION, **value}, ensure_ascii=False).encode(errors="replace")
             if self._encrypt is not None:
@@ -126,7 +188,7 @@ class Records:
         except Exception as error:
             # Without the original, which may hold the text.
             raise StoreError(f"a record cannot be written: {type(error).__name__}") from None
-        await self._store.put(self.owner, key, text, ttl_s=self._ttl_s)
+        await self._store.put(self.owner, key, text, ttl_s=self._ttl_s if ttl_s is None else ttl_s)
 
     async def _all(self, kind: str, read: Callable[[dict[str, Any]], T], unread: Unread) -> list[T]:
         found: list[T] = []
@@ -167,6 +229,27 @@ def _undelivered(found: dict[str, Any]) -> Undelivered:
         attempts=found["attempts"],
         heard=found["heard"],
     )
+
+
+def _unfinished(found: dict[str, Any]) -> tuple[Unfinished, datetime]:
+    left = Unfinished(
+        message_id=found["message_id"],
+        text=found["text"],
+        heard=found["heard"],
+        kind=Kind(found["kind"]) if found["kind"] else None,
+        cut_at_ms=0,
+        caller_words=found["caller_words"],
+        topic=found["topic"],
+        task=found["task"],
+        progress=found["progress"],
+        context_note=found["context_note"],
+        tools=tuple(Tool(name=name, result=result) for name, result in found["tools"]),
+        offered=found["offered"],
+        recalled=True,
+    )
+    if not left.text.startswith(left.heard):
+        raise StoreError("what was heard is not the beginning of what was said")
+    return left, datetime.fromisoformat(found["cut_at"])
 
 
 def owner_of(caller: str, pepper: str = "") -> str:

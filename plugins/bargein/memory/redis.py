@@ -7,6 +7,7 @@ from typing import Any
 
 try:
     from redis.asyncio import Redis
+    from redis.exceptions import WatchError
 except ImportError as error:
     raise ImportError('a Redis store needs redis: pip install "bargein[redis]"') from error
 
@@ -33,13 +34,8 @@ class RedisStore:
 
     async def put(self, owner: str, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a record."""
-        index, ttl_ms = self._index(owner), max(1, round(ttl_s * 1000))
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(index, {key: time.time()}, nx=True)
-            # The index lives as long as the longest-lived of its records.
-            pipe.pexpire(index, ttl_ms, gt=True)
-            pipe.pexpire(index, ttl_ms, nx=True)
-            pipe.set(self._record(owner, key), value, px=ttl_ms)
+            self._put(pipe, owner, key, value, max(1, round(ttl_s * 1000)))
             await pipe.execute()
 
     async def get(self, owner: str) -> dict[str, bytes]:
@@ -65,9 +61,40 @@ class RedisStore:
             pipe.zrem(self._index(owner), key)
             await pipe.execute()
 
+    async def swap(
+        self, owner: str, key: str, old: bytes | None, new: bytes | None, *, ttl_s: float
+    ) -> bool:
+        """Replace a record if it is ``old``."""
+        record, ttl_ms = self._record(owner, key), max(1, round(ttl_s * 1000))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            while True:
+                try:
+                    await pipe.watch(record)
+                    found = await pipe.get(record)
+                    if (found.encode() if isinstance(found, str) else found) != old:
+                        return False
+                    pipe.multi()
+                    if new is None:
+                        pipe.delete(record)
+                        pipe.zrem(self._index(owner), key)
+                    else:
+                        self._put(pipe, owner, key, new, ttl_ms)
+                    await pipe.execute()
+                except WatchError:
+                    continue  # somebody else was faster; it is their record that counts now
+                return True
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+    def _put(self, pipe: Any, owner: str, key: str, value: bytes, ttl_ms: int) -> None:
+        index = self._index(owner)
+        pipe.zadd(index, {key: time.time()}, nx=True)
+        # The index lives as long as the longest-lived of its records.
+        pipe.pexpire(index, ttl_ms, gt=True)
+        pipe.pexpire(index, ttl_ms, nx=True)
+        pipe.set(self._record(owner, key), value, px=ttl_ms)
 
     async def _all(self, index: str) -> list[Any]:
         found: list[Any] = await self._redis.zrange(index, 0, -1)

@@ -26,6 +26,8 @@ _PUT = """
 INSERT INTO records (owner, key, value, until) VALUES (?, ?, ?, ?)
 ON CONFLICT (owner, key) DO UPDATE SET value = excluded.value, until = excluded.until
 """
+_ONE = "SELECT value FROM records WHERE owner = ? AND key = ? AND until > ?"
+_DELETE = "DELETE FROM records WHERE owner = ? AND key = ?"
 BUSY_S = 5.0
 """How long another process may hold the file's lock."""
 
@@ -61,11 +63,27 @@ class SqliteStore:
 
     async def delete(self, owner: str, key: str) -> None:
         """Forget a record."""
-        await self._do(
-            lambda file: file.execute(
-                "DELETE FROM records WHERE owner = ? AND key = ?", (owner, key)
-            )
-        )
+        await self._do(lambda file: file.execute(_DELETE, (owner, key)))
+
+    async def swap(
+        self, owner: str, key: str, old: bytes | None, new: bytes | None, *, ttl_s: float
+    ) -> bool:
+        """Replace a record if it is ``old``."""
+        now = self._clock()
+
+        def swap(file: sqlite3.Connection) -> bool:
+            # The lock to write, before anything is read: two workers must not both find it old.
+            file.execute("BEGIN IMMEDIATE")
+            found = file.execute(_ONE, (owner, key, now)).fetchone()
+            if (found and found[0]) != old:
+                return False
+            if new is None:
+                file.execute(_DELETE, (owner, key))
+            else:
+                file.execute(_PUT, (owner, key, new, now + ttl_s))
+            return True
+
+        return await self._do(swap)
 
     async def close(self) -> None:
         """Close the file."""

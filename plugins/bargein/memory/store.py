@@ -26,6 +26,16 @@ class Store(Protocol):
     async def delete(self, owner: str, key: str) -> None:
         """Forget a record; one that is not there is no error."""
 
+    async def swap(
+        self, owner: str, key: str, old: bytes | None, new: bytes | None, *, ttl_s: float
+    ) -> bool:
+        """Replace a record if it is ``old``, at once for all workers; None for none.
+
+        Returns:
+            Whether it was.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of files and connections; the store may be used again, and opens them anew."""
 
@@ -59,6 +69,19 @@ class MemoryStore:
         """Forget a record."""
         self._owners.get(owner, {}).pop(key, None)
         self._kept(owner)
+
+    async def swap(
+        self, owner: str, key: str, old: bytes | None, new: bytes | None, *, ttl_s: float
+    ) -> bool:
+        """Replace a record if it is ``old``."""
+        known = self._kept(owner).get(key)
+        if (None if known is None else known[1]) != old:
+            return False
+        if new is None:
+            await self.delete(owner, key)
+        else:
+            await self.put(owner, key, new, ttl_s=ttl_s)
+        return True
 
     async def close(self) -> None:
         """Nothing to let go of."""

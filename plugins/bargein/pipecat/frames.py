@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pipecat.frames.frames import (
@@ -61,11 +62,32 @@ def read(frame: Frame, at_ms: int) -> Event | None:
                 at_ms=at_ms, text=frame.text, is_final=False, language=_tag(frame.language)
             )
         case FunctionCallInProgressFrame():
-            return ToolStarted(at_ms=at_ms, name=frame.tool_call_id)
-        case FunctionCallResultFrame() | FunctionCallCancelFrame():
-            return ToolFinished(at_ms=at_ms, name=frame.tool_call_id)
+            return ToolStarted(at_ms=at_ms, name=frame.function_name, call_id=frame.tool_call_id)
+        case FunctionCallResultFrame() if _is_last(frame):
+            return ToolFinished(
+                at_ms=at_ms,
+                name=frame.function_name,
+                call_id=frame.tool_call_id,
+                result=_written(frame.result),
+            )
+        case FunctionCallCancelFrame():
+            return ToolFinished(at_ms=at_ms, name=frame.function_name, call_id=frame.tool_call_id)
         case _:
             return None
+
+
+def _is_last(frame: FunctionCallResultFrame) -> bool:
+    """A function may tell how it is getting on before it is done."""
+    return bool(getattr(frame.properties, "is_final", True))
+
+
+def _written(result: object) -> str:
+    """As the host writes it into the context."""
+    if not result:
+        return ""
+    return (
+        result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+    )
 
 
 def _tag(language: object) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from pipecat.frames.frames import (
@@ -28,7 +28,6 @@ from bargein.core.events import BROKEN_BY, MessageLocked, OnCut
 from bargein.core.locks import must_hear
 from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
-from bargein.memory import Archive
 
 from .call import PipecatCall
 
@@ -36,6 +35,9 @@ try:
     from pipecat.frames.frames import BotBackchannelFrame
 except ImportError:  # pipecat-ai < 1.13
     BotBackchannelFrame = None  # type: ignore[assignment,misc]
+
+
+Life: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass
@@ -89,7 +91,8 @@ class CriticalMessageLock(FrameProcessor):
         patterns: Iterable[Pattern] = (),
         on_cut: OnCut = OnCut.REPORT,
         broken_by: tuple[str, ...] = BROKEN_BY,
-        archive: Archive | None = None,
+        begins: Life | None = None,
+        ends: Life | None = None,
         **kwargs: Any,
     ) -> None:
         """Make the lock of a call. `Bargein` does it for you.
@@ -100,7 +103,8 @@ class CriticalMessageLock(FrameProcessor):
             patterns: sentences in which one is found must be heard.
             on_cut: for marked speech and patterns.
             broken_by: the same.
-            archive: keeps the receipts, and brings what earlier calls left unfinished.
+            begins: run when the call has begun; it brings what earlier calls left.
+            ends: run when it is over; it stores what this one leaves.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
@@ -108,7 +112,7 @@ class CriticalMessageLock(FrameProcessor):
         self._marked = Marked(tag=tag, patterns=patterns)
         self._on_cut = on_cut
         self._broken_by = broken_by
-        self._archive = archive
+        self._begins_call, self._ends_call = begins, ends
         self._begins: LLMFullResponseStartFrame | None = None
         self._replying = False  # between the LLM's start and end
         self._open = False  # the same, as those below us see it
@@ -131,8 +135,8 @@ class CriticalMessageLock(FrameProcessor):
             case StartFrame():
                 await self.push_frame(frame)
                 self._up = True
-                if self._archive is not None:
-                    self.create_task(self._recall(self._archive))
+                if self._begins_call is not None:
+                    self.create_task(self._begins_call())
                 await self._said()
             case LLMFullResponseStartFrame():
                 self._marked.reset()
@@ -157,23 +161,8 @@ class CriticalMessageLock(FrameProcessor):
     async def cleanup(self) -> None:
         """Let the last receipts be stored."""
         await super().cleanup()  # type: ignore[no-untyped-call]
-        if self._archive is not None:
-            await self._archive.close()
-
-    async def _recall(self, archive: Archive) -> None:
-        for message in await archive.undelivered():
-            self._bargein_call.lock(
-                MessageLocked(
-                    at_ms=0,
-                    message_id=message.message_id,
-                    text=message.text,
-                    on_cut=message.on_cut,
-                    broken_by=message.broken_by,
-                    attempts=message.attempts,
-                    heard=message.heard,
-                    pending=True,
-                )
-            )
+        if self._ends_call is not None:
+            await self._ends_call()
 
     async def say(self, frame: Frame) -> None:
         """Speak this behind the reply that is being made, or at once.

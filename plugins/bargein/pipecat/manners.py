@@ -68,7 +68,8 @@ class Bargein(Manners[PipecatCall]):
             patterns=self._must_hear_patterns,
             on_cut=self._policy[0],
             broken_by=self._policy[1],
-            archive=self._archive,
+            begins=self._begin,
+            ends=self._end,
         )
         self._lock_placed = False
         self._ear = EarlyEar(self._call)
@@ -114,7 +115,13 @@ class Bargein(Manners[PipecatCall]):
     def resumption_memory(self) -> ResumptionMemory:
         """User aggregator -> **this** -> LLM."""
         if self._memory is None:
-            self._memory = ResumptionMemory(self._call, self._judges, tell_llm=self._tells_llm)
+            self._memory = ResumptionMemory(
+                self._call,
+                self._judges,
+                speech=self._speech,
+                tell_llm=self._tells_llm,
+                settle=self._settle_loans,
+            )
         return self._memory
 
     def critical_message_lock(self) -> CriticalMessageLock:

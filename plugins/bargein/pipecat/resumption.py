@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipecat.frames.frames import Frame, LLMContextFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech, YieldFloor
+from bargein.core.decisions import (
+    AcknowledgeYield,
+    Decision,
+    Kind,
+    OfferResumption,
+    ResumeSpeech,
+    YieldFloor,
+)
 from bargein.core.events import TurnTaken
 from bargein.language import Judges
-from bargein.language.speech import bridge, offer
+from bargein.language.speech import acknowledgement, bridge, offer
 from bargein.notes import missed, wanted
 
 from .call import PipecatCall
@@ -24,24 +32,34 @@ class ResumptionMemory(FrameProcessor):
     """
 
     def __init__(
-        self, call: PipecatCall, judges: Judges, *, tell_llm: bool = True, **kwargs: Any
+        self,
+        call: PipecatCall,
+        judges: Judges,
+        *,
+        speech: Mapping[str, str],
+        tell_llm: bool = True,
+        settle: Callable[[], None] = lambda: None,
+        **kwargs: Any,
     ) -> None:
         """Make the memory of a call. `Bargein` does it for you.
 
         Args:
             call: the call whose floor remembers.
-            judges: tell "go on", yes and no, and have the agent's own words for it.
+            judges: tell "go on", yes and no.
+            speech: the agent's own words for it.
             tell_llm: whether the LLM is told what an interruption left unheard.
+            settle: run before it goes on with anything; it drops what has become another worker's.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
         self._bargein_call = call
         self._judges = judges
+        self._speech = speech
+        self._settle = settle
         self.context: LLMContext | None = None
         """The call's context, once it is known."""
         self._turns = 0  # how many of the context's messages have been looked at
-        self._asked: ResumeSpeech | None = None
-        self._looking = False
+        self._taken: list[Decision] | None = None  # what is decided about a turn, while it is
         self._tells = tell_llm
         self._cut: YieldFloor | None = None
         call.decided.append(self._obey)
@@ -52,9 +70,10 @@ class ResumptionMemory(FrameProcessor):
         if direction is FrameDirection.DOWNSTREAM and isinstance(frame, LLMContextFrame):
             self.context = frame.context
             if not getattr(frame, "speculation", False):
-                speech = self._turn(frame.context)
+                speech, answered = self._turn(frame.context)
                 if speech is not None:
                     await self.push_frame(speech)
+                if answered:
                     return
             if self._bargein_call.held_run.hold(frame, self, direction):
                 return
@@ -65,23 +84,36 @@ class ResumptionMemory(FrameProcessor):
         await super().cleanup()  # type: ignore[no-untyped-call]
         self._bargein_call.held_run.drop()
 
-    def _turn(self, context: LLMContext) -> TTSSpeakFrame | None:
-        """The caller's turn is complete: what is said instead of an answer, if anything."""
+    def _turn(self, context: LLMContext) -> tuple[TTSSpeakFrame | None, bool]:
+        """The caller's turn is complete: what is said at once, and whether that answers it."""
         messages = context.get_messages()
         newest: Any = messages[-1] if len(messages) > self._turns else None
         self._turns = len(messages)
         text = newest.get("content") if isinstance(newest, dict) else None
         if not isinstance(text, str) or newest.get("role") != "user":
-            return None
-        asked = self._asked_by(text)
+            return None, False
         cut, self._cut = self._cut, None
-        if asked is not None and asked.in_own_words:
-            self._note(context, wanted(asked), place=len(messages))
-        elif asked is not None:
-            return self._speech(asked)
-        elif cut is not None and self._tells:
-            self._note(context, missed(cut), place=len(messages) - 1)
-        return None
+        for decision in self._decided_about(text):
+            match decision:
+                case ResumeSpeech() if decision.in_own_words:
+                    self._note(context, wanted(decision), place=len(messages))
+                    return None, False
+                case ResumeSpeech():
+                    return self._rest(decision), True
+                case AcknowledgeYield():
+                    if cut is not None and not decision.instead:
+                        self._missed(context, cut)
+                    said = acknowledgement(self._speech, decision.kind)
+                    return TTSSpeakFrame(said), decision.instead
+                case _:
+                    pass
+        if cut is not None:
+            self._missed(context, cut)
+        return None, False
+
+    def _missed(self, context: LLMContext, cut: YieldFloor) -> None:
+        if self._tells:
+            self._note(context, missed(cut), place=len(context.get_messages()) - 1)
 
     def _note(self, context: LLMContext, text: str, *, place: int) -> None:
         messages = list(context.get_messages())
@@ -89,15 +121,14 @@ class ResumptionMemory(FrameProcessor):
         context.set_messages(messages)
         self._turns = len(messages)
 
-    def _asked_by(self, text: str) -> ResumeSpeech | None:
-        """Does the caller want to hear the rest of something?"""
-        call = self._bargein_call
-        if not call.unfinished:
-            return None
-        self._asked, self._looking = None, True
-        call.guarded("resumption memory", self._tell, text)
-        asked, self._asked, self._looking = self._asked, None, False
-        return asked
+    def _decided_about(self, text: str) -> list[Decision]:
+        """What the floor makes of a turn."""
+        taken: list[Decision] = []
+        self._settle()
+        self._taken = taken
+        self._bargein_call.guarded("resumption memory", self._tell, text)
+        self._taken = None
+        return taken
 
     def _tell(self, text: str) -> None:
         call = self._bargein_call
@@ -108,15 +139,23 @@ class ResumptionMemory(FrameProcessor):
         match decision:
             case YieldFloor() if not decision.breaks_lock and decision.kind is not Kind.ANSWER:
                 self._cut = decision if decision.unheard.strip() else None
-            case ResumeSpeech() if self._looking:
-                self._asked = decision
+            case ResumeSpeech() | AcknowledgeYield() if self._taken is not None:
+                self._taken.append(decision)
             case ResumeSpeech():
-                self.create_task(self.push_frame(self._speech(decision)))
+                self.create_task(self._goes_on(decision))
             case OfferResumption():
-                asks = TTSSpeakFrame(offer(self._judges.speech, decision.topic))
+                asks = TTSSpeakFrame(offer(self._speech, decision.topic))
                 self.create_task(self.push_frame(asks))
             case _:
                 pass
 
-    def _speech(self, decision: ResumeSpeech) -> TTSSpeakFrame:
-        return TTSSpeakFrame(bridge(self._judges.speech, decision.topic, decision.text))
+    async def _goes_on(self, decision: ResumeSpeech) -> None:
+        """The application, or the LLM itself, asks for it."""
+        if decision.in_own_words and self.context is not None:
+            self._note(self.context, wanted(decision), place=len(self.context.get_messages()))
+            await self.push_frame(LLMContextFrame(self.context))
+        else:
+            await self.push_frame(self._rest(decision))
+
+    def _rest(self, decision: ResumeSpeech) -> TTSSpeakFrame:
+        return TTSSpeakFrame(bridge(self._speech, decision.topic, decision.text))

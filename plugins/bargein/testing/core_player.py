@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bargein.core.decisions import (
+    AcknowledgeYield,
     Decision,
     DeferTurn,
     DeliverTurn,
     FileReceipt,
+    Kind,
     OfferResumption,
     PausePlayout,
     ReportBackchannel,
@@ -31,11 +33,13 @@ from bargein.core.events import (
     PlayoutStopped,
     PlayoutWorded,
     ResumptionAsked,
+    ResumptionDropped,
     TimePassed,
     ToolFinished,
     ToolStarted,
     TopicNamed,
     TurnTaken,
+    UnfinishedRecalled,
     UserSpeechStarted,
     UserSpeechStopped,
     UserWordsHeard,
@@ -43,15 +47,18 @@ from bargein.core.events import (
 from bargein.core.floor import State, step
 from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Mode, Resumption
+from bargein.core.resumption import Mode, Resumption, Unfinished
 from bargein.language import Judges
-from bargein.language.speech import bridge, offer
+from bargein.language.speech import acknowledgement, bridge, offer
 
 from .scene import Line, Scene
 
 WORD_MS = 300
 """How long the scripted agent takes for a word: 200 words a minute, a brisk voice."""
 
+
+LEASE_MS = 20_000
+"""How long a worker that died keeps others from going on with what it knew of, unless said."""
 
 _WORDED = (DeferTurn, DeliverTurn, ReportBackchannel, SpeakAgain, ResumeSpeech)
 """Decisions that are written with their text."""
@@ -157,6 +164,9 @@ class _Agent:
             case OfferResumption():
                 text = offer(self._speech, decision.topic)
                 self.say(_Message(text, False, text), at_ms)
+            case AcknowledgeYield():
+                text = acknowledgement(self._speech, decision.kind)
+                self.say(_Message(text, False, text), at_ms)
         return []
 
     def _cut(self, decision: YieldFloor, at_ms: int) -> list[tuple[int, Event]]:
@@ -192,7 +202,14 @@ class _Player:
         self._rules = rules
         languages = tuple(scene.options.get("language", "en").split())
         self._judges = Judges(languages)
-        self._memory = Resumption(mode=Mode(scene.options.get("resume", "off")))
+        self._memory = Resumption(
+            mode=Mode(scene.options.get("resume", "off")),
+            ttl_ms=int(scene.options.get("resume_ttl", 300_000)),
+            acknowledged=frozenset(map(Kind, scene.options.get("acknowledge", "").split())),
+        )
+        self._lease_ms = int(scene.options.get("lease", LEASE_MS))
+        self._shelf: dict[str, Unfinished] = {}
+        self._free_at_ms = 0  # when the claims of a worker that died are over
         self._state = State(resumption=self._memory)
         self._agent = _Agent(self._judges.speech)
         self._last_said = ""
@@ -245,13 +262,20 @@ class _Player:
                 marked = Marked()
                 for piece in (*marked.feed(line.what), *marked.end()):
                     self._say(piece.text.strip(), line.at_ms, must_hear=piece.must_hear)
-            case "hangup":
-                self._feed(CallEnded(at_ms=line.at_ms))
+            case "hangup" | "crash":
+                if line.who == "hangup":
+                    self._feed(CallEnded(at_ms=line.at_ms))
+                self._free_at_ms = line.at_ms + (self._lease_ms if line.who == "crash" else 0)
+                kept = self._state.resumption.kept
+                self._shelf = {left.message_id: left for left in kept}
                 self._agent, self._later = _Agent(self._judges.speech), []
+                self._state = State(at_ms=line.at_ms)
             case "call":
                 self._state = State(at_ms=line.at_ms, resumption=self._memory)
                 for receipt in self._unfinished.values():
                     self._feed(self._pending(receipt, line.at_ms))
+                at_ms = max(line.at_ms, self._free_at_ms)
+                self._later += [(at_ms, _recalled(left, at_ms)) for left in self._shelf.values()]
             case "turn":
                 kind, agrees = self._judges.turn(line.what, agent_said=self._last_said)
                 self._feed(TurnTaken(at_ms=line.at_ms, text=line.what, kind=kind, agrees=agrees))
@@ -259,6 +283,8 @@ class _Player:
                 self._feed(TopicNamed(at_ms=line.at_ms, topic=line.what))
             case "resume":
                 self._feed(ResumptionAsked(at_ms=line.at_ms))
+            case "forget":
+                self._feed(ResumptionDropped(at_ms=line.at_ms))
             case _:
                 self._feed(event_of(line))
 
@@ -277,6 +303,22 @@ class _Player:
             heard=receipt.heard if self._on_cut is OnCut.RESUME else "",
             pending=True,
         )
+
+
+def _recalled(left: Unfinished, at_ms: int) -> UnfinishedRecalled:
+    return UnfinishedRecalled(
+        at_ms=at_ms,
+        message_id=left.message_id,
+        text=left.text,
+        heard=left.heard,
+        age_ms=at_ms - left.cut_at_ms,
+        kind=left.kind,
+        caller_words=left.caller_words,
+        topic=left.topic,
+        task=left.task,
+        progress=left.progress,
+        offered=left.offered,
+    )
 
 
 def event_of(line: Line) -> Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,9 +37,10 @@ from pipecat.workers.runner import WorkerRunner
 from bargein.core.decisions import Decision
 from bargein.core.events import Event, PlayoutStarted
 from bargein.core.overlap import Rules
-from bargein.memory import MemoryStore
+from bargein.memory import MemoryStore, Records, Store
 from bargein.pipecat import Bargein
 
+from .core_player import LEASE_MS
 from .pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
 from .rules import rules_of
 from .scene import Line, Scene, parse
@@ -73,11 +74,14 @@ async def play(scene: Scene, rules: Rules | None = None) -> Played:
         scene: what happens.
         rules: instead of the ones the scene asks for.
     """
-    played, store = Played(), MemoryStore()
+    played, shared = Played(), MemoryStore()
     calls = _calls(scene)
     for number, lines in enumerate(calls):
         is_last = number == len(calls) - 1
-        await _play_call(scene, lines, played, store, rules, is_last=is_last)
+        if number:
+            # What is kept between calls is kept by the time of day.
+            await asyncio.sleep((lines[0].at_ms - calls[number - 1][-1].at_ms) / 1000)
+        await _play_call(scene, lines, played, _Worker(shared), rules, is_last=is_last)
     return played
 
 
@@ -94,7 +98,7 @@ async def _play_call(
     scene: Scene,
     lines: list[Line],
     played: Played,
-    store: MemoryStore,
+    store: _Worker,
     rules: Rules | None,
     *,
     is_last: bool,
@@ -104,8 +108,9 @@ async def _play_call(
         language=_languages(scene),
         on_cut=scene.options.get("on_cut", "report"),
         resume=scene.options.get("resume", "off"),
-        store=store,
-        caller="the caller",
+        resume_ttl_s=int(scene.options.get("resume_ttl", 300_000)) / 1000,
+        acknowledge=scene.options.get("acknowledge", "").split(),
+        records=Records(store, "the caller", lease_s=_lease_s(scene)),
     )
     context = LLMContext([{"role": "user", "content": "Hello."}])
     pair = LLMContextAggregatorPair(
@@ -127,7 +132,7 @@ async def _play_call(
         cancel_on_idle_timeout=False,
     )
     ends_ms = max([line.at_ms for line in (*scene.lines, *scene.expected)]) if is_last else 0
-    stage = _Stage(manners, worker, context, played, ends_ms)
+    stage = _Stage(manners, worker, context, played, ends_ms, died=store.die)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     await asyncio.gather(runner.run(), stage.perform(lines))
@@ -156,6 +161,22 @@ async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Pl
     return dict(await asyncio.gather(*(one(scene) for scene in scenes)))
 
 
+class _Worker:
+    """What one worker sees of the store that all share; nothing, once it is dead."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._dead = False
+
+    def die(self) -> None:
+        self._dead = True
+
+    def __getattr__(self, name: str) -> Any:
+        if self._dead:
+            raise ConnectionError("this worker is dead")
+        return getattr(self._store, name)
+
+
 class _Stage:
     """Speaks every line at its time, on the call's own clock."""
 
@@ -166,7 +187,10 @@ class _Stage:
         context: LLMContext,
         played: Played,
         ends_ms: int,
+        *,
+        died: Callable[[], None],
     ) -> None:
+        self._died = died
         self._manners = manners
         self._worker = worker
         self._context = context
@@ -176,7 +200,7 @@ class _Stage:
         self._spoken = asyncio.Event()
         self._zero_ms = 0
         self._decisions: list[Decision] = []
-        self._hung_up = False
+        self._hung_up = self._dead = False
 
         worker.add_event_handler("on_pipeline_started", self._started)
         manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
@@ -249,8 +273,15 @@ class _Stage:
                 self._manners.topic(line.what)
             case "resume":
                 self._manners.resume()
+            case "forget":
+                self._manners.forget()
             case "hangup":
                 self._hung_up = True
+                await self._worker.cancel()
+            case "crash":
+                # A process that is gone decides and stores nothing; this one only plays dead.
+                self._died()
+                self._hung_up = self._dead = True
                 await self._worker.cancel()
             case _:
                 await self._worker.queue_frame(_spoken(line))
@@ -269,7 +300,8 @@ class _Stage:
             self._played.late_ms = max(self._played.late_ms, late_ms)
 
     def _decided(self, decision: Decision) -> None:
-        self._decisions.append(decision)
+        if not self._dead:
+            self._decisions.append(decision)
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, PlayoutStarted) and not self._spoken.is_set():
@@ -302,6 +334,10 @@ def _spoken(line: Line) -> Frame:
             return TranscriptionFrame(
                 line.what, "caller", time_now_iso8601(), _language(line), finalized=True
             )
+
+
+def _lease_s(scene: Scene) -> float:
+    return int(scene.options.get("lease", LEASE_MS)) / 1000
 
 
 def _languages(scene: Scene) -> str | list[str]:

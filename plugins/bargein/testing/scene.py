@@ -9,11 +9,23 @@ from pathlib import Path
 
 WHO = (
     "agent", "agent!", "reply", "user", "user.", "asr~", "asr", "score", "control", "tool", "tool.",
-    "hangup", "call", "turn", "topic", "resume", "=>",
+    "hangup", "crash", "call", "turn", "topic", "resume", "forget", "=>",
 )  # fmt: skip
-SILENT = ("user", "user.", "hangup", "call", "resume")
+SILENT = ("user", "user.", "hangup", "crash", "call", "resume", "forget")
 """Who says nothing."""
-OPTIONS = ("tolerance", "preset", "rules", "min_speak", "words", "language", "on_cut", "resume")
+OPTIONS = (
+    "tolerance",
+    "preset",
+    "rules",
+    "min_speak",
+    "words",
+    "language",
+    "on_cut",
+    "resume",
+    "resume_ttl",
+    "lease",
+    "acknowledge",
+)
 
 
 class SceneError(ValueError):
@@ -66,14 +78,17 @@ def parse(script: str, name: str = "scene") -> Scene:
     voice begins and ends), ``asr~`` and ``asr`` (a partial, a final; ``asr@es`` where the
     recogniser tells the language), ``turn`` (the user's turn, complete), ``score`` (``0.9 name``:
     a detector's backchannel probability), ``control``, ``tool`` and ``tool.`` (by name),
-    ``topic`` (what the agent talks about from now on), ``resume`` (the application wants the agent
-    to go on), ``hangup``, ``call`` (the same caller calls again), ``=>`` (this must be decided).
+    ``topic`` (what the agent talks about from now on), ``resume`` and ``forget`` (the application,
+    or the LLM by a tool, wants the agent to go on, or not to), ``hangup``, ``crash`` (the worker
+    dies), ``call`` (the same caller calls again), ``=>`` (this must be decided).
 
     ``@option value`` sets how it is played: ``tolerance`` in ms, ``preset``, ``language`` (a tag,
     several with spaces between them, or ``auto``), ``min_speak`` in ms, ``words no`` for a
     text-to-speech without word times, ``on_cut`` (what becomes of a must-hear message that was
-    cut), ``resume`` (how the agent goes on; ``off`` unless said), ``rules none`` for an empty rule
-    tuple. ``#`` begins a comment; the first one is the title.
+    cut), ``resume`` (how the agent goes on; ``off`` unless said), ``resume_ttl`` (how long that is
+    worth while, in ms), ``lease`` (how long a dead worker keeps others from it, in ms),
+    ``acknowledge`` (kinds of interruptions), ``rules none`` for an empty rule tuple. ``#`` begins
+    a comment; the first one is the title.
 
     Raises:
         SceneError: a line that cannot be read, with its number and the way out.
