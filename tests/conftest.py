@@ -1,8 +1,19 @@
 """How the tests run: the same on a slow machine as on a fast one."""
 
 import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
+from redis.asyncio import Redis
+
+from bargein.memory import MemoryStore, Store, open_store
 
 settings.register_profile(
     "bargein",
@@ -18,3 +29,55 @@ try:
     logger.remove()  # a test that wants the host's log adds a sink of its own
 except ImportError:
     pass
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server of our own, on a free port of the loopback."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("no redis-server here: install Debian's package of that name")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest_asyncio.fixture(params=["memory", "sqlite", "redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """One of each kind, empty."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    made = open_store(await _address(request, tmp_path))
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(params=["sqlite", "redis"])
+async def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty store is that other processes may open, too."""
+    return await _address(request, tmp_path)
+
+
+async def _address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "calls.db")
+    url: str = request.getfixturevalue("redis_url")
+    client = Redis.from_url(url)
+    await client.flushdb()
+    await client.aclose()
+    return url

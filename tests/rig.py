@@ -145,7 +145,8 @@ class Rig:
 
     def said(self, who: str) -> list[str]:
         """What the context says that somebody said, the greeting left out."""
-        return [m["content"] for m in self.context.get_messages()[1:] if m["role"] == who]
+        messages = [m for m in self.context.get_messages()[1:] if m["role"] == who]
+        return [m["content"] for m in messages if "content" in m]  # a function call has none
 
     def passed(self, kind: type[Frame]) -> list[Frame]:
         return [frame for frame in self.tap.frames if isinstance(frame, kind)]

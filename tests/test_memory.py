@@ -2,17 +2,11 @@
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from bargein import Delivery, FileReceipt, MessageLocked, OnCut, PlayoutStarted, Reason
 from bargein.memory import (
@@ -24,48 +18,12 @@ from bargein.memory import (
     Store,
     StoreError,
     Undelivered,
+    Writer,
     open_store,
 )
 
 CODE = "Your code is 4 2 7 1."
 NUMBER = "+49 30 901820"
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server of our own, on a free port of the loopback."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("no redis-server here: install Debian's package of that name")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@pytest_asyncio.fixture(params=["memory", "sqlite", "redis"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Any = MemoryStore()
-    if request.param == "sqlite":
-        made = open_store(str(tmp_path / "calls.db"))
-    elif request.param == "redis":
-        made = open_store(request.getfixturevalue("redis_url"))
-        await made._redis.flushdb()
-    yield made
-    await made.close()
 
 
 def receipt(message_id: str = "m", **changes: Any) -> Receipt:
@@ -246,12 +204,17 @@ class Desk:
         self.stored: list[Receipt] = []
         self.reports: list[str] = []
         self.records = Records(store, NUMBER, **options)
+        self.writer = Writer(self.report)
         self.archive = Archive(
             self.records,
             filed=self.filed.append,
             stored=self.stored.append,
-            report=lambda where, error: self.reports.append(f"{where}: {type(error).__name__}"),
+            writer=self.writer,
+            report=self.report,
         )
+
+    def report(self, where: str, error: Exception) -> None:
+        self.reports.append(f"{where}: {type(error).__name__}")
 
     def cut(self, message_id: str = "m", text: str = CODE, **changes: Any) -> None:
         locked = MessageLocked(at_ms=0, message_id=message_id, text=text, on_cut=OnCut.REPEAT)
@@ -274,7 +237,7 @@ async def test_a_receipt_is_told_at_once_and_again_when_it_is_stored() -> None:
     desk = Desk(MemoryStore())
     desk.cut()
     assert [one.stored for one in desk.filed] == [False]
-    await desk.archive.close()
+    await desk.writer.close()
     assert [one.stored for one in desk.stored] == [True]
     assert desk.archive.receipts["m"].stored
     assert [one.message_id for one in await desk.records.undelivered()] == ["m"]
@@ -288,7 +251,7 @@ async def test_a_store_that_fails_for_a_while_gets_the_receipt_later() -> None:
     async with asyncio.timeout(20):
         while not desk.stored:
             await asyncio.sleep(0.02)
-    await desk.archive.close()
+    await desk.writer.close()
     assert await desk.records.receipts() == desk.stored
     assert "store: OSError" in desk.reports
 
@@ -296,19 +259,23 @@ async def test_a_store_that_fails_for_a_while_gets_the_receipt_later() -> None:
 async def test_a_store_that_never_answers_does_not_hold_up_the_end_of_a_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bargein.memory.writer.PATIENCE_S", 0.05)
     monkeypatch.setattr("bargein.memory.archive.PATIENCE_S", 0.05)
     desk = Desk(Hanging())
     assert await desk.archive.undelivered() == []
     desk.cut()
     async with asyncio.timeout(10):
-        await desk.archive.close()
+        await desk.writer.close()
     assert not desk.archive.receipts["m"].stored
-    assert "store: receipts were not stored: TimeoutError" in desk.reports
+    assert "store: not everything was stored: TimeoutError" in desk.reports
 
 
 async def test_without_a_store_there_are_receipts_all_the_same() -> None:
     told: list[Receipt] = []
-    archive = Archive(None, filed=told.append, stored=told.append, report=lambda *_: None)
+    writer = Writer(lambda *_: None)
+    archive = Archive(
+        None, filed=told.append, stored=told.append, writer=writer, report=lambda *_: None
+    )
     assert await archive.undelivered() == []
     archive.happened(MessageLocked(at_ms=0, message_id="m", text=CODE))
     archive.decided(
@@ -321,7 +288,7 @@ async def test_without_a_store_there_are_receipts_all_the_same() -> None:
             unheard="",
         )
     )
-    await archive.close()
+    await writer.close()
     assert [one.state for one in told] == [Delivery.DELIVERED]
 
 
@@ -343,14 +310,14 @@ async def test_a_record_that_cannot_be_read_hides_no_other() -> None:
 async def test_a_text_that_is_no_unicode_is_stored_all_the_same() -> None:
     desk = Desk(MemoryStore())
     desk.cut(text="smile \ud83d 1")
-    await desk.archive.close()
+    await desk.writer.close()
     assert [one.text for one in await desk.records.undelivered()] == ["smile ? 1"]
 
 
 async def test_a_receipt_that_cannot_be_stored_holds_up_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bargein.memory.archive.RETRY_S", (0.01,))
+    monkeypatch.setattr("bargein.memory.writer.RETRY_S", (0.01,))
 
     def encrypt(text: bytes) -> bytes:
         if b"bad" in text:
@@ -360,16 +327,16 @@ async def test_a_receipt_that_cannot_be_stored_holds_up_no_other(
     desk = Desk(MemoryStore(), encrypt=encrypt, decrypt=bytes)
     desk.cut("bad")
     desk.cut("good")
-    await desk.archive.close()
+    await desk.writer.close()
     assert [one.message_id for one in desk.stored] == ["good"]
-    assert desk.reports == [*["store: StoreError"] * 3, "store: a receipt was given up: StoreError"]
+    assert desk.reports == [*["store: StoreError"] * 3, "store: a record was given up: StoreError"]
 
 
 async def test_an_old_receipt_that_is_tried_again_never_replaces_a_newer_one() -> None:
     desk = Desk(Broken(1))
     desk.cut()
     desk.cut(state=Delivery.DELIVERED, pending=False)
-    await desk.archive.close()
+    await desk.writer.close()
     assert [one.state for one in desk.stored] == [Delivery.DELIVERED]
     assert [one.state for one in await desk.records.receipts()] == [Delivery.DELIVERED]
     assert await desk.records.undelivered() == []

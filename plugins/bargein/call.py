@@ -102,7 +102,12 @@ class Call:
     @property
     def decides_words(self) -> bool:
         """Do words wait for a decision? Over the agent's voice, and after "hang on"."""
-        return self.agent_has_floor or self._pump.state.moment is not None or self.locked
+        return self.agent_has_floor or self.waits_a_moment or self.locked
+
+    @property
+    def waits_a_moment(self) -> bool:
+        """Has the caller asked for a moment, and not come back yet?"""
+        return self._pump.state.moment is not None
 
     @property
     def locked(self) -> bool:

@@ -13,6 +13,7 @@ from .ledger import PlayoutLedger
 from .lock import CriticalMessageLock, MustHearFrame
 from .manners import Bargein
 from .resumption import ResumptionMemory
+from .tools import OnInterruption, ToolError
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer
 
@@ -25,7 +26,9 @@ __all__ = [
     "InterruptionGate",
     "LockError",
     "MustHearFrame",
+    "OnInterruption",
     "PlayoutLedger",
     "ProposedTurnStop",
     "ResumptionMemory",
+    "ToolError",
 ]

@@ -33,7 +33,9 @@ class PipecatCall(Call):
         )
         self.speaking_stream: str | None = None
         """The message that is being heard."""
-        self.held_run = HeldRun(lambda: self.locked, lambda: self.user_speaks)
+        self.held_run = HeldRun(
+            lambda: self.locked or self.waits_a_moment, lambda: self.user_speaks
+        )
         self.decided.append(self.held_run.decided)
         self.messages = Messages()
         """Which audio says what must be heard."""

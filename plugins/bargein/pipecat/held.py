@@ -1,4 +1,4 @@
-"""Which run of the LLM waits until a locked message is in the context?"""
+"""Which run of the LLM waits: for a locked message, or for a caller who asked for a moment?"""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _WRITTEN_S = 0.05
 
 
 class HeldRun:
-    """The newest run that would answer from a context which lacks the message.
+    """The newest run that would answer too early, or from a context which lacks the message.
 
     One a call, whichever way it came: runs share one context, so that the newest says it all, and
     a turn of the caller's that comes in the meantime makes a run of its own.
     """
 
-    def __init__(self, locked: Callable[[], bool], user_speaks: Callable[[], bool]) -> None:
-        """Hold while ``locked`` says so."""
-        self._locked = locked
+    def __init__(self, waits: Callable[[], bool], user_speaks: Callable[[], bool]) -> None:
+        """Hold while ``waits`` says so."""
+        self._waits = waits
         self._user_speaks = user_speaks
         self._held: tuple[LLMContextFrame, FrameProcessor, FrameDirection] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -34,7 +34,7 @@ class HeldRun:
         if getattr(frame, "speculation", False):
             return False
         self.drop()
-        if not self._locked():
+        if not self._waits():
             return False
         self._held = (frame, at, direction)
         return True
@@ -59,7 +59,7 @@ class HeldRun:
 
     def _release(self) -> None:
         self._timer = None
-        if self._held is None or self._locked():
+        if self._held is None or self._waits():
             return
         (frame, at, direction), self._held = self._held, None
         at.create_task(at.push_frame(frame, direction))

@@ -30,7 +30,13 @@ from .gate import InterruptionGate
 from .ledger import PlayoutLedger
 from .lock import CriticalMessageLock, MustHearFrame
 from .resumption import ResumptionMemory
-from .tools import FunctionSchema, register
+from .tools import (
+    FunctionCallHandler,
+    FunctionSchema,
+    OnInterruption,
+    register,
+    register_function,
+)
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer, EarlyEar
 
@@ -220,6 +226,31 @@ class Bargein(Manners[PipecatCall]):
         self._archive.receipts.pop(message.message_id, None)  # of an earlier one with that id
         await self._lock.say(message if must_hear else plain)
         return message.message_id
+
+    def register_function(
+        self,
+        llm: LLMService,
+        name: str,
+        handler: FunctionCallHandler,
+        *,
+        on_interruption: OnInterruption | str = OnInterruption.COMPLETE,
+        **options: Any,
+    ) -> None:
+        """Register a function with an LLM service, and say what becomes of a call that is out when
+        the caller takes the floor. A backchannel or a cough never touches one.
+
+        Args:
+            llm: the service.
+            name: the function's name.
+            handler: the function, as Pipecat calls it.
+            on_interruption: ``"complete"``: it finishes, its result enters the context once and is
+                spoken of when nobody speaks; or ``"cancel"``.
+            **options: for `LLMService.register_function`.
+
+        Raises:
+            ToolError: nothing of that kind can become of it.
+        """
+        register_function(llm, name, handler, on_interruption, **options)
 
     def tools(self, llm: LLMService) -> list[FunctionSchema]:
         """Let the LLM decide: registers ``resume_speech`` and ``forget_speech`` with it.

@@ -1,8 +1,10 @@
-"""How may the LLM itself go on with what was left unsaid?"""
+"""What may the LLM call: its functions while it is talked over, and ours to go on or to forget?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, TypeAlias
 
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams, LLMService
@@ -12,9 +14,33 @@ try:
 except ImportError:  # pipecat-ai < 1.14
     from pipecat.adapters.schemas.function_schema import FunctionSchema
 
-__all__ = ["FORGET", "RESUME", "FunctionSchema", "register"]
+__all__ = [
+    "FORGET",
+    "RESUME",
+    "FunctionSchema",
+    "OnInterruption",
+    "ToolError",
+    "register",
+    "register_function",
+]
+
+FunctionCallHandler: TypeAlias = Callable[[FunctionCallParams], Awaitable[None]]
 
 RESUME, FORGET = "resume_speech", "forget_speech"
+
+
+class ToolError(ValueError):
+    """A function that is registered in a way that cannot work."""
+
+
+class OnInterruption(Enum):
+    """What becomes of a function call that is out when the floor is taken."""
+
+    COMPLETE = "complete"
+    """It finishes. Its result enters the context once, and is spoken of when nobody speaks."""
+    CANCEL = "cancel"
+    """It is cancelled, and the LLM knows that it was."""
+
 
 _SCHEMAS = (
     FunctionSchema(
@@ -37,6 +63,32 @@ _SCHEMAS = (
         required=[],
     ),
 )
+
+
+def register_function(
+    llm: LLMService,
+    name: str,
+    handler: FunctionCallHandler,
+    on_interruption: OnInterruption | str,
+    **options: Any,
+) -> None:
+    """Register a function with an LLM service, as the host does, by what becomes of its calls.
+
+    Raises:
+        ToolError: no such thing becomes of them, or the host's own word for it is used as well.
+    """
+    if "cancel_on_interruption" in options:
+        raise ToolError(
+            "give on_interruption='complete' or 'cancel' instead of cancel_on_interruption"
+        )
+    try:
+        chosen = OnInterruption(on_interruption)
+    except ValueError:
+        known = ", ".join(one.value for one in OnInterruption)
+        raise ToolError(f"on_interruption must be {known}, not {on_interruption!r}") from None
+    llm.register_function(
+        name, handler, cancel_on_interruption=chosen is OnInterruption.CANCEL, **options
+    )
 
 
 def register(

@@ -65,6 +65,8 @@ class Played:
     llm_runs: int = 0
     late_ms: float = 0.0
     """The longest that this machine kept the scene's own script waiting."""
+    over_at_s: float = 0.0
+    """When its last line was played, on the loop's clock."""
 
 
 async def play(scene: Scene, rules: Rules | None = None) -> Played:
@@ -80,7 +82,8 @@ async def play(scene: Scene, rules: Rules | None = None) -> Played:
         is_last = number == len(calls) - 1
         if number:
             # What is kept between calls is kept by the time of day.
-            await asyncio.sleep((lines[0].at_ms - calls[number - 1][-1].at_ms) / 1000)
+            gap_s = (lines[0].at_ms - calls[number - 1][-1].at_ms) / 1000
+            await asyncio.sleep(played.over_at_s + gap_s - asyncio.get_running_loop().time())
         await _play_call(scene, lines, played, _Worker(shared), rules, is_last=is_last)
     return played
 
@@ -162,18 +165,16 @@ async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Pl
 
 
 class _Worker:
-    """What one worker sees of the store that all share; nothing, once it is dead."""
+    """What one worker sees of the store that all share."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._dead = False
 
     def die(self) -> None:
-        self._dead = True
+        """What it writes from now on reaches nobody."""
+        self._store = MemoryStore()
 
     def __getattr__(self, name: str) -> Any:
-        if self._dead:
-            raise ConnectionError("this worker is dead")
         return getattr(self._store, name)
 
 
@@ -216,6 +217,7 @@ class _Stage:
             await self._perform(lines)
         finally:
             heart.cancel()
+            self._played.over_at_s = asyncio.get_running_loop().time()
             if not self._hung_up:
                 await self._worker.queue_frame(EndFrame())
 
