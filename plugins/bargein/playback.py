@@ -19,6 +19,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 
 from bargein.core.decisions import StopAt
+from bargein.core.playout import MS_PER_CHARACTER
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class MarkOut(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordOut(Generic[T]):
-    """This word begins to sound now."""
+    """Half of this word has sounded: from now on it has been heard, even if it breaks off."""
 
     stream: str
     word: T
@@ -94,6 +95,8 @@ class _Mark(Generic[T]):
 @dataclass(slots=True, kw_only=True)
 class _Word(Generic[T]):
     at_ms: float
+    """Where in its stream it counts as heard: about the middle of it."""
+    onset_ms: float
     word: T
     text: str
     protected: bool
@@ -226,7 +229,7 @@ class Playback(Generic[T]):
     def put_mark(self, mark: T, *, protected: bool = False, ends: str | None = None) -> None:
         """Queue a mark behind what is there; ``ends`` names the stream it closes."""
         if ends is not None and ends not in self._dead:
-            self._stream(ends).ended = True
+            self._end(ends)
         self._items.append(_Mark(mark=mark, protected=protected, ends=ends))
 
     def put_word(
@@ -235,20 +238,17 @@ class Playback(Generic[T]):
         """Say that a word begins ``at_ms`` into its stream's audio. An empty text times a mark."""
         if stream in self._dead:
             return
-        entry = _Word(at_ms=at_ms, word=word, text=text, protected=protected)
+        onset_ms = at_ms
+        at_ms += len(text.strip()) * MS_PER_CHARACTER / 2
+        entry = _Word(at_ms=at_ms, onset_ms=onset_ms, word=word, text=text, protected=protected)
         if stream in self._over:
             self._sound(self._edge_ms or 0.0, stream, entry)
             return
         known = self._stream(stream)
         if text:
-            known.onsets.append((at_ms, text))
-        if at_ms < known.released_ms and stream == self._head and self._edge_ms is not None:
-            self._sound(self._edge_ms - (known.released_ms - at_ms), stream, entry)
-        elif at_ms < known.released_ms:
-            self._sound(0.0, stream, entry)
-        else:
-            known.waiting.append(entry)
-            known.waiting.sort(key=lambda one: one.at_ms)
+            known.onsets.append((onset_ms, text))
+            self._last_until(known, stream, onset_ms)
+        self._wait(known, stream, entry)
 
     # --- what is asked of it ---
 
@@ -474,6 +474,31 @@ class Playback(Generic[T]):
 
     # --- words ---
 
+    def _wait(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
+        if entry.at_ms < known.released_ms and stream == self._head and self._edge_ms is not None:
+            self._sound(self._edge_ms - (known.released_ms - entry.at_ms), stream, entry)
+        elif entry.at_ms < known.released_ms:
+            self._sound(0.0, stream, entry)
+        else:
+            known.waiting.append(entry)
+            known.waiting.sort(key=lambda one: one.at_ms)
+
+    def _last_until(self, known: _Stream[T], stream: str, at_ms: float) -> None:
+        """The word that was last told of is over there, and was not as long as it looked."""
+        last = known.waiting[-1] if known.waiting else None
+        if last is None or not last.text or not last.onset_ms < at_ms:
+            return
+        middle_ms = (last.onset_ms + at_ms) / 2
+        if middle_ms < last.at_ms:
+            last.at_ms = middle_ms
+            self._wait(known, stream, known.waiting.pop())
+
+    def _end(self, stream: str) -> None:
+        """All of a stream has come in."""
+        known = self._stream(stream)
+        known.ended = True
+        self._last_until(known, stream, known.received_ms)
+
     def _sound(self, due_ms: float, stream: str, word: _Word[T]) -> None:
         self._sounding.append((due_ms, stream, word))
         self._sounding.sort(key=lambda entry: entry[0])
@@ -495,7 +520,7 @@ class Playback(Generic[T]):
             return
         made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
         for word in stream.waiting:
-            if not word.text or word.at_ms <= made_ms:
+            if not word.text or word.onset_ms <= made_ms:
                 self._sound(self._edge_ms or 0.0, mark.ends, word)
 
     # --- stopping ---

@@ -258,6 +258,8 @@ def _again(memory: Resumption, said: Playout) -> Unfinished | None:
     while heard > 0 and at < len(entry.text):
         heard -= entry.text[at].isalnum()
         at += 1
+    while at < len(entry.text) and not (entry.text[at].isalnum() or entry.text[at].isspace()):
+        at += 1  # what ends the word ends the clause
     return replace(entry, heard=entry.text[: max(at, len(entry.heard))])
 
 

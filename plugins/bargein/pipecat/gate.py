@@ -206,6 +206,8 @@ class InterruptionGate(FrameProcessor):
         if timing.base_pts is None:
             timing.early.append(frame)
         else:
+            # No word comes before its audio: the audio has been longer on its way here.
+            timing.base_pts = min(timing.base_pts, frame.pts)
             self._put_word(frame, timing.base_pts, stream, voice)
         return True
 
@@ -251,8 +253,10 @@ class InterruptionGate(FrameProcessor):
             return
         # The host's own rule: word times count from when a context's audio began to be pushed, or
         # from the last word before it, whichever is later.
-        timing.base_pts = max(self._last_pts, self.get_clock().get_time())
         early, timing.early = timing.early, []
+        first = min((frame.pts for frame in early if frame.pts), default=None)
+        here = self.get_clock().get_time()
+        timing.base_pts = max(self._last_pts, here if first is None else min(here, first))
         for frame in early:
             self._put_word(frame, timing.base_pts, stream, voice)
 

@@ -37,8 +37,8 @@ _FASTEST_MS = 20
 """No voice says a character in less: that would be 50 a second, four times a brisk speaker."""
 _LAST_WORD_CHARS = 24
 """Services leave out or respell a last word; of a message that ended too early more is missing."""
-_SHARE_EVERY_MS = 200
-"""How often hearing is estimated for a voice that sends no word times: about once a word."""
+_SHARE_EVERY_MS = 100
+"""How often hearing is estimated for a voice that sends no word times: twice a word or so."""
 
 
 class PlayoutLedger(FrameProcessor):
@@ -66,6 +66,7 @@ class PlayoutLedger(FrameProcessor):
         self._by_words = 0  # where the words alone have come to: they may begin late
         self._worded = False
         self._shared_at_ms = 0
+        self._appends = True  # whether what is heard goes into the LLM's context
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
@@ -75,6 +76,8 @@ class PlayoutLedger(FrameProcessor):
         await super().process_frame(frame, direction)
         call = self._bargein_call
         if direction is FrameDirection.DOWNSTREAM:
+            if isinstance(frame, InterruptionFrame) and (unwritten := self._unwritten()):
+                await self.push_frame(unwritten)
             call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
         if not call.cutting:
@@ -99,6 +102,7 @@ class PlayoutLedger(FrameProcessor):
                 self._heard(frame.text)
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
+                self._appends = frame.append_to_context
             case TTSStoppedFrame():
                 if not self._bargein_call.speech_queued():
                     self._end(completed=True)
@@ -116,6 +120,17 @@ class PlayoutLedger(FrameProcessor):
                 self._bargein_call.feed(CallEnded(at_ms=self._bargein_call.now_ms))
             case _:
                 pass
+
+    def _unwritten(self) -> TTSTextFrame | None:
+        """What was heard of a text that the service has not passed on, because it does so when it
+        has made all of its sound: the context would lack it."""
+        stream = self._stream
+        heard = self._bargein_call.script(stream)[self._by_words : self._cursor].strip()
+        if not heard or not self._appends:
+            return None
+        frame = TTSTextFrame(heard, "sentence")  # the kind of text has had two names
+        frame.context_id, frame.append_to_context = stream, True
+        return frame
 
     def _follow(self, stream: str) -> None:
         """Another message's bracket opens; it counts from its first sound."""
@@ -148,6 +163,7 @@ class PlayoutLedger(FrameProcessor):
         )
         if script := call.script(stream):
             call.feed(PlayoutWorded(at_ms=call.now_ms, text=script))
+        self._progress()  # nothing is heard yet, but how much is to come may be known
         if message_id is not None:
             loop = asyncio.get_running_loop()
             self._too_long = loop.call_later(self._max_lock_ms / 1000, self._warn, message_id)

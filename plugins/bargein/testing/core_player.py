@@ -105,8 +105,8 @@ class _Agent:
         self._speech = speech
         self._queue: list[_Message] = []
         self._now: _Message | None = None
-        self._said = 0  # words begun
-        self._next_ms: int | None = None  # when the next word begins, or the message ends
+        self._halves = 0  # of words, said
+        self._next_ms: int | None = None  # when the next half begins, or the message ends
         self._paused = False
 
     def say(self, message: _Message, at_ms: int) -> None:
@@ -116,18 +116,19 @@ class _Agent:
 
     @property
     def next_ms(self) -> int | None:
-        return None if self._paused else self._next_ms
+        return None if self._paused and not self._halves % 2 else self._next_ms
 
     def happens(self, at_ms: int) -> list[Event]:
-        """What the ear notices at this instant; the first word's onset starts the playout."""
+        """What the ear notices: the first word's onset starts the playout, and a word has been
+        heard when half of it was."""
         events: list[Event] = []
-        if self._now is not None and self._said == len(self._now.onsets):
+        if self._now is not None and self._halves == 2 * len(self._now.onsets):
             self._now = None
             if not self._queue:
                 self._next_ms = None
                 return [PlayoutStopped(at_ms=at_ms)]
         if self._now is None:
-            self._now, self._said = self._queue.pop(0), 0
+            self._now, self._halves = self._queue.pop(0), 0
             events += [
                 PlayoutStarted(
                     at_ms=at_ms,
@@ -136,12 +137,13 @@ class _Agent:
                 ),
                 PlayoutWorded(at_ms=at_ms, text=self._now.text),
             ]
-        heard = self._now.onsets[self._said]
+        words = (self._halves + 1) // 2
+        heard = self._now.onsets[words - 1] if words else 0
         waiting = sum(len(message.onsets) for message in self._queue)
-        left = (len(self._now.onsets) - self._said + waiting) * WORD_MS
+        left = (2 * (len(self._now.onsets) + waiting) - self._halves) * WORD_MS // 2
         events.append(PlayoutProgressed(at_ms=at_ms, heard_chars=heard, left_ms=left))
-        self._said += 1
-        self._next_ms = at_ms + WORD_MS
+        self._halves += 1
+        self._next_ms = at_ms + WORD_MS // 2
         return events
 
     def obey(self, decision: Decision, at_ms: int) -> list[tuple[int, Event]]:
@@ -174,7 +176,7 @@ class _Agent:
             return []
         stopped_ms = at_ms
         if decision.stop_at is not StopAt.NOW and self._next_ms is not None:
-            stopped_ms = max(at_ms, self._next_ms)
+            stopped_ms = max(at_ms, self._next_ms + self._halves % 2 * WORD_MS // 2)
         kept = [] if decision.breaks_lock else [one for one in self._queue if one.must_hear]
         self._now, self._queue, self._paused = None, kept, False
         self._next_ms = stopped_ms if kept else None

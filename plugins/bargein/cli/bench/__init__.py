@@ -58,13 +58,15 @@ def measures(host: str, *, quick: bool) -> Iterator[tuple[str, Callable[[], list
     yield "what a decision costs", lambda: thinking.rows(quick=quick)
     if host == "core":
         return
-    from . import cpu, holding, memory, overlaps, samples
+    from . import cpu, heard, holding, memory, overlaps, resuming, samples
 
     yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
     yield "samples", lambda: asyncio.run(samples.rows(quick=quick))
     if find_spec("espeakng_loader") is not None:  # of the demo extra: without it, no caller speaks
         yield "onsets", lambda: asyncio.run(_onsets(quick))
     yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
+    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick))
+    yield "going on", lambda: asyncio.run(resuming.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
     yield "memory", lambda: memory.rows(quick=quick)
 
