@@ -97,9 +97,13 @@ class Rig:
     async def _on_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self._started.set()
 
-    async def run(self, script: Callable[["Rig"], Awaitable[None]]) -> "Rig":
+    async def run(
+        self, script: Callable[["Rig"], Awaitable[None]], *, logged: bool = True
+    ) -> "Rig":
         """Run the script, then end the call as an application does."""
         sink = logger.add(lambda message: self.log.append(str(message)), level="TRACE")
+        if not logged:
+            logger.remove(sink)
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(self.worker)
 
@@ -119,7 +123,8 @@ class Rig:
                 if isinstance(end, BaseException):
                     raise end
         finally:
-            logger.remove(sink)
+            if logged:
+                logger.remove(sink)
         return self
 
     async def agent(self, text: str = SAYS, *, must_hear: bool = False) -> None:

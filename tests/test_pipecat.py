@@ -264,3 +264,17 @@ def test_a_missing_host_is_one_sentence() -> None:
     assert run.stderr.splitlines()[-1] == (
         'ImportError: bargein.pipecat needs Pipecat: pip install "bargein[pipecat]"'
     )
+
+
+async def test_a_call_that_is_ending_is_not_interrupted_any_more() -> None:
+    """The farewell is said to its end, and then the call is over."""
+    rig = Rig()
+
+    async def script(rig: Rig) -> None:
+        await rig.manners.say("Your code is 4 2.", must_hear=True)
+        await rig.agent()
+        await rig.voice(True)
+        await rig.hears("no wait")
+
+    await rig.run(script)
+    assert rig.said("assistant") == ["Your code is 4 2.", SAYS]

@@ -113,6 +113,17 @@ class _Stream(Generic[T]):
     """Words whose sound has not been released, in order of time."""
     onsets: list[tuple[float, str]] = field(default_factory=list)
 
+    def middle(self, at_ms: float) -> float:
+        """About the middle of the word that begins last before then."""
+        begun = [place for place, (onset_ms, _) in enumerate(self.onsets) if onset_ms <= at_ms]
+        if not begun:
+            return at_ms
+        onset_ms, text = self.onsets[begun[-1]]
+        lasts_ms = len(text.strip()) * MS_PER_CHARACTER
+        if begun[-1] + 1 < len(self.onsets):
+            lasts_ms = min(lasts_ms, max(0.0, self.onsets[begun[-1] + 1][0] - onset_ms))
+        return onset_ms + lasts_ms / 2
+
 
 @dataclass(slots=True, kw_only=True)
 class _Stop:
@@ -238,16 +249,17 @@ class Playback(Generic[T]):
         """Say that a word begins ``at_ms`` into its stream's audio. An empty text times a mark."""
         if stream in self._dead:
             return
-        onset_ms = at_ms
-        at_ms += len(text.strip()) * MS_PER_CHARACTER / 2
-        entry = _Word(at_ms=at_ms, onset_ms=onset_ms, word=word, text=text, protected=protected)
+        entry = _Word(at_ms=at_ms, onset_ms=at_ms, word=word, text=text, protected=protected)
         if stream in self._over:
             self._sound(self._edge_ms or 0.0, stream, entry)
             return
         known = self._stream(stream)
         if text:
-            known.onsets.append((onset_ms, text))
-            self._last_until(known, stream, onset_ms)
+            self._last_until(known, stream, at_ms)
+            known.onsets.append((at_ms, text))
+            entry.at_ms = known.middle(at_ms)
+        elif known.onsets:
+            entry.at_ms = max(at_ms, known.middle(at_ms))  # a mark comes behind the word it is at
         self._wait(known, stream, entry)
 
     # --- what is asked of it ---
@@ -484,14 +496,13 @@ class Playback(Generic[T]):
             known.waiting.sort(key=lambda one: one.at_ms)
 
     def _last_until(self, known: _Stream[T], stream: str, at_ms: float) -> None:
-        """The word that was last told of is over there, and was not as long as it looked."""
-        last = known.waiting[-1] if known.waiting else None
-        if last is None or not last.text or not last.onset_ms < at_ms:
-            return
-        middle_ms = (last.onset_ms + at_ms) / 2
-        if middle_ms < last.at_ms:
-            last.at_ms = middle_ms
-            self._wait(known, stream, known.waiting.pop())
+        """The word that was last told of is over there, and may not be as long as it looked."""
+        late = [word for word in known.waiting if word.at_ms > (word.onset_ms + at_ms) / 2]
+        for entry in late:
+            if entry.onset_ms < at_ms:
+                known.waiting.remove(entry)
+                entry.at_ms = (entry.onset_ms + at_ms) / 2
+                self._wait(known, stream, entry)
 
     def _end(self, stream: str) -> None:
         """All of a stream has come in."""

@@ -68,6 +68,7 @@ class Shelf:
         self._lent: set[str] = set()
         """Those of earlier calls; those of this one are ours until we hear otherwise."""
         self._look_again = False
+        self._closed = False
         self._tending: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -99,6 +100,7 @@ class Shelf:
 
     async def close(self) -> None:
         """The call is over: others may go on with what is left."""
+        self._closed = True
         tending, self._tending = self._tending, None
         if tending is not None:
             tending.cancel()
@@ -154,7 +156,7 @@ class Shelf:
             self._report("store: a record", broken[0])
 
     def _tend(self) -> None:
-        if self._tending is None and (self._held or self._look_again):
+        if not self._closed and self._tending is None and (self._held or self._look_again):
             self._tending = asyncio.get_running_loop().create_task(self._tends())
 
     async def _tends(self) -> None:

@@ -39,6 +39,9 @@ class PipecatCall(Call):
         self.decided.append(self.held_run.decided)
         self.messages = Messages()
         """Which audio says what must be heard."""
+        self.ending = False
+        """True once the application has ended the call: what it still says is its farewell. An
+        interruption now would leave Pipecat's text-to-speech waiting for ever for that to end."""
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False

@@ -121,6 +121,7 @@ class BackchannelFilter(FrameProcessor):
             call.raise_control(f"dtmf:{frame.button.value}")
         elif isinstance(frame, EndFrame):
             # What still waits was said by somebody: it goes into the record of the call.
+            call.ending = True
             self._release_all()
             call.cut_heard()
             await self._flush()
@@ -192,7 +193,7 @@ class BackchannelFilter(FrameProcessor):
     def _obey(self, decision: Decision) -> None:
         if not self._bargein_call.in_charge:
             return
-        moved = write(decision)
+        moved = None if self._bargein_call.ending else write(decision)
         if isinstance(decision, PassFloor) and not self._worth_a_turn():
             moved = None
         if moved is not None:

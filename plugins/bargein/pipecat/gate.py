@@ -308,7 +308,7 @@ class InterruptionGate(FrameProcessor):
     # --- what the floor wants ---
 
     def _obey(self, decision: Decision) -> None:
-        if not self._bargein_call.in_charge or self._ending:
+        if not self._bargein_call.in_charge or self._bargein_call.ending:
             return
         match decision:
             case DuckPlayout():

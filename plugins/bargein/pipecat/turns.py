@@ -72,7 +72,8 @@ class FloorTurnStart(BaseUserTurnStartStrategy):
                 pass
             case _:
                 return ProcessFrameResult.CONTINUE
-        if not (call.in_charge and (call.agent_has_floor or call.locked)):
+        held = call.agent_has_floor or call.locked or call.ending
+        if not (call.in_charge and held):
             await self.trigger_user_turn_started()
         return ProcessFrameResult.STOP
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from pipecat.frames.frames import LLMMessagesAppendFrame
 
@@ -33,7 +34,8 @@ async def once() -> tuple[float, float]:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
         # The same text: a voice takes its time over each.
-        text = str(made.context.get_messages()[-1].get("content", ""))
+        message: Any = made.context.get_messages()[-1]
+        text = message["content"]
         asked_plain_s = time.monotonic()
         await call.say(text)
         plain_s = await _heard_after(call, asked_plain_s)
