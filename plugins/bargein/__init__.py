@@ -45,6 +45,7 @@ from .core.floor import EventOrderError, Floor, State, step
 from .core.marked import DIGIT_CODES, MONEY, PHONE_NUMBERS, Marked, MarkError
 from .core.overlap import Later, Overlap, Rule, RuleError, Rules, Ruling, Score, Verdict, WordsGo
 from .core.playout import Playout
+from .core.resumption import Unfinished
 from .core.rules import (
     Acoustic,
     Answer,
@@ -57,6 +58,7 @@ from .core.rules import (
     Noise,
     StartedOver,
 )
+from .interruption import Interruption
 from .language import (
     Judge,
     Judgement,
@@ -94,6 +96,7 @@ __all__ = [
     "FileReceipt",
     "Floor",
     "HoldFloor",
+    "Interruption",
     "Judge",
     "Judgement",
     "Judges",
@@ -134,6 +137,7 @@ __all__ = [
     "TimePassed",
     "ToolFinished",
     "ToolStarted",
+    "Unfinished",
     "UserSpeechStarted",
     "UserSpeechStopped",
     "UserWordsHeard",

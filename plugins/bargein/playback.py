@@ -119,7 +119,7 @@ class _Stream(Generic[T]):
         if not begun:
             return at_ms
         onset_ms, text = self.onsets[begun[-1]]
-        lasts_ms = len(text.strip()) * MS_PER_CHARACTER
+        lasts_ms = float(len(text.strip()) * MS_PER_CHARACTER)
         if begun[-1] + 1 < len(self.onsets):
             lasts_ms = min(lasts_ms, max(0.0, self.onsets[begun[-1] + 1][0] - onset_ms))
         return onset_ms + lasts_ms / 2
