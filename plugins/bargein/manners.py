@@ -28,12 +28,11 @@ from bargein.core.events import (
     ResumptionAsked,
     ResumptionDropped,
     TopicNamed,
-    UnfinishedRecalled,
 )
 from bargein.core.locks import policy_of
 from bargein.core.marked import Pattern
 from bargein.core.overlap import Overlap, Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished
+from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
 from bargein.detect import Detector, Level
 from bargein.handlers import Handler, HandlerError, Handlers
 from bargein.interruption import Interruption
@@ -264,23 +263,7 @@ class Manners(Generic[C]):
             self._shelf.settle()
 
     def _recalled(self, left: Unfinished, age_ms: int) -> None:
-        self._call.feed(
-            UnfinishedRecalled(
-                at_ms=self._call.now_ms,
-                message_id=left.message_id,
-                text=left.text,
-                heard=left.heard,
-                age_ms=age_ms,
-                kind=left.kind,
-                caller_words=left.caller_words,
-                topic=left.topic,
-                task=left.task,
-                progress=left.progress,
-                context_note=left.context_note,
-                tools=tuple((tool.name, tool.result) for tool in left.tools if tool.result),
-                offered=left.offered,
-            )
-        )
+        self._call.feed(recalled(left, at_ms=self._call.now_ms, age_ms=age_ms))
 
     def _lost(self, message_id: str) -> None:
         self._call.feed(ResumptionDropped(at_ms=self._call.now_ms, message_id=message_id))

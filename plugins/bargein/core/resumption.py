@@ -201,6 +201,25 @@ def remember(
     return memory, ()
 
 
+def recalled(left: Unfinished, *, at_ms: int, age_ms: int) -> UnfinishedRecalled:
+    """What an earlier call left unsaid, as the event that tells this call of it."""
+    return UnfinishedRecalled(
+        at_ms=at_ms,
+        message_id=left.message_id,
+        text=left.text,
+        heard=left.heard,
+        age_ms=age_ms,
+        kind=left.kind,
+        caller_words=left.caller_words,
+        topic=left.topic,
+        task=left.task,
+        progress=left.progress,
+        context_note=left.context_note,
+        tools=tuple((tool.name, tool.result) for tool in left.tools if tool.result),
+        offered=left.offered,
+    )
+
+
 # --- what is kept ---------------------------------------------------------------------------
 
 

@@ -39,7 +39,6 @@ from bargein.core.events import (
     ToolStarted,
     TopicNamed,
     TurnTaken,
-    UnfinishedRecalled,
     UserSpeechStarted,
     UserSpeechStopped,
     UserWordsHeard,
@@ -47,7 +46,7 @@ from bargein.core.events import (
 from bargein.core.floor import State, step
 from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished
+from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
 from bargein.language import Judges
 from bargein.language.speech import acknowledgement, bridge, offer
 
@@ -277,7 +276,9 @@ class _Player:
                 for receipt in self._unfinished.values():
                     self._feed(self._pending(receipt, line.at_ms))
                 at_ms = max(line.at_ms, self._free_at_ms)
-                self._later += [(at_ms, _recalled(left, at_ms)) for left in self._shelf.values()]
+                for left in self._shelf.values():
+                    event = recalled(left, at_ms=at_ms, age_ms=at_ms - left.cut_at_ms)
+                    self._later.append((at_ms, event))
             case "turn":
                 kind, agrees = self._judges.turn(line.what, agent_said=self._last_said)
                 self._feed(TurnTaken(at_ms=line.at_ms, text=line.what, kind=kind, agrees=agrees))
@@ -305,22 +306,6 @@ class _Player:
             heard=receipt.heard if self._on_cut is OnCut.RESUME else "",
             pending=True,
         )
-
-
-def _recalled(left: Unfinished, at_ms: int) -> UnfinishedRecalled:
-    return UnfinishedRecalled(
-        at_ms=at_ms,
-        message_id=left.message_id,
-        text=left.text,
-        heard=left.heard,
-        age_ms=at_ms - left.cut_at_ms,
-        kind=left.kind,
-        caller_words=left.caller_words,
-        topic=left.topic,
-        task=left.task,
-        progress=left.progress,
-        offered=left.offered,
-    )
 
 
 def event_of(line: Line) -> Event:
