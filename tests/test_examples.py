@@ -1,0 +1,46 @@
+"""Does every example run as it is, and show what it says it shows?"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TELLING = {
+    "resume_verbatim": "assistant: Sure, back to the returns policy. as long as you have the",
+    "resume_offer": "assistant: I was telling you about the returns policy. Shall I go on?",
+    "resume_llm": 'They have not heard this part: "as long as you have the receipt."',
+    "next_call": "assistant: I was telling you about the returns policy. Shall I go on?",
+}
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in ROOT.glob("examples/*.py")} == set(TELLING)
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_an_example_is_read_at_a_glance(name: str) -> None:
+    assert len((ROOT / "examples" / f"{name}.py").read_text("utf-8").splitlines()) < 40
+
+
+async def test_every_example_shows_what_it_says() -> None:
+    ran = dict(zip(TELLING, await asyncio.gather(*map(_run, TELLING)), strict=True))
+    assert {name: code_and_errors for name, (*code_and_errors, _) in ran.items()} == {
+        name: [0, ""] for name in TELLING
+    }
+    missing = {name: out for name, (*_, out) in ran.items() if TELLING[name] not in out}
+    assert not missing
+
+
+async def _run(name: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "examples" / f"{name}.py"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT / "plugins"), "PATH": ""},
+    )
+    async with asyncio.timeout(60):
+        out, errors = await process.communicate()
+    return process.returncode, errors.decode(), out.decode()
