@@ -10,7 +10,7 @@ from pipecat.frames.frames import FunctionCallFromLLM, LLMMessagesAppendFrame
 
 from bargein import Judge, Kind, available_languages, load_language
 from bargein.core.resumption import Unfinished
-from bargein.language.speech import bridge, offer
+from bargein.language.speech import ACKNOWLEDGED, PLAIN, acknowledgement, bridge, offer
 from bargein.pipecat import Bargein
 from bargein.pipecat.manners import BargeinError
 from rig import Rig
@@ -177,6 +177,9 @@ def test_a_way_of_going_on_that_nobody_knows_is_refused() -> None:
 @pytest.mark.parametrize("tag", available_languages())
 def test_every_language_has_its_own_words_for_it(tag: str) -> None:
     speech = load_language(tag).speech
+    assert speech.keys() == PLAIN.keys()
+    for kind in ACKNOWLEDGED:
+        assert "{" not in acknowledgement(speech, kind)
     for topic in ("", "TOPIC"):
         assert "{" not in bridge(speech, topic, "the rest") + offer(speech, topic)
         assert topic in offer(speech, topic)
