@@ -11,6 +11,7 @@ on people and is erratic on synthetic speech, and would blur what is compared he
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from bargein.pipecat import Bargein
 from bargein.testing.caller import CallerInput, ScriptedSTT
 from bargein.testing.pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
-from bargein.testing.speech import agent_voice
+from bargein.testing.speech import PCM, Words, agent_voice
 
 Manners = Literal["default", "minwords3", "ours"]
 
@@ -47,7 +48,13 @@ BOOKS = (
 )
 CODE = "Your code for the door is four two seven one."
 CORRECTS = f"Of course, Thursday at nine it is. <must-hear>{CODE}</must-hear> See you then."
-REPEATS = "The code is four two seven one. Goodbye."
+REPEATS = "The code is four two seven one."
+DIRECTIONS = (
+    "Take the tram as far as Market Square, walk past the old stone fountain towards the river, "
+    "turn left at the bakery. Cross the small bridge, keep the water to your right, "
+    "pass two more houses. Ours is white, next to a garden."
+)
+LIFT = "Yes, there is a lift beside the entrance."
 LOST = "Sorry, I did not catch that. What were you saying?"
 
 
@@ -55,6 +62,10 @@ def reply(messages: list[Any]) -> str:
     """What the language model answers; it only looks at what was said last."""
     last = str(messages[-1].get("content", "")).lower()
     for words, answer in (
+        # A model whose context has lost the rest of the way can only start over.
+        ("go on", DIRECTIONS),
+        ("lift", LIFT),
+        ("get there", DIRECTIONS),
         ("what was that", REPEATS),
         ("thursday", CORRECTS),
         ("yes", BOOKS),
@@ -83,6 +94,8 @@ class Call:
     context: LLMContext
     manners: Bargein | None
     started: asyncio.Event
+    voiced: list[tuple[float, str]]
+    """When each text was given to the voice, on ``time.monotonic``, and the text."""
 
 
 def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
@@ -115,10 +128,23 @@ def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
             user_turn_strategies=strategies,
         ),
     )
-    llm = ScriptedLLM(reply if ours is not None else lambda messages: plain(reply(messages)))
+
+    def answer(messages: list[Any]) -> str:
+        if ours is None:
+            return plain(reply(messages))
+        ours.topic("the way to the clinic" if reply(messages) == DIRECTIONS else "")
+        return reply(messages)
+
+    voiced: list[tuple[float, str]] = []
+
+    def voice(text: str, rate: int) -> tuple[PCM, Words]:
+        voiced.append((time.monotonic(), text))
+        return agent_voice(text, rate)
+
+    llm = ScriptedLLM(answer)
     caller, output = CallerInput(), PacedOutput()
     stt = stt or ScriptedSTT()
-    parts = [caller, stt, pair.user(), llm, ScriptedTTS(agent_voice), output, pair.assistant()]
+    parts = [caller, stt, pair.user(), llm, ScriptedTTS(voice), output, pair.assistant()]
     worker = PipelineWorker(
         Pipeline(ours.wrap(parts) if ours is not None else parts),
         params=PipelineParams(audio_in_sample_rate=16000, audio_out_sample_rate=output.rate),
@@ -140,4 +166,5 @@ def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
         context=context,
         manners=ours,
         started=started,
+        voiced=voiced,
     )

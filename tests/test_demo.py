@@ -72,6 +72,23 @@ def test_the_interruption_stops_the_agent_and_the_context_says_what_was_heard(
         assert abs(answer["context_words"] - answer["heard_words"]) <= 1, answer
 
 
+def test_go_on_goes_on_without_the_llm_and_nothing_of_the_way_is_lost(
+    ours: dict[str, Any],
+) -> None:
+    from bargein.cli.demo.talk import offline_call
+
+    went_on = ours["went_on"]
+    assert went_on["llm_runs"] == 0
+    assert went_on["words_unheard"] == 0
+    # From the beginning of the clause that broke, which was not heard to its end.
+    words = offline_call().DIRECTIONS.split()
+    from_word = went_on["from_word"]
+    assert from_word > 0
+    assert words[from_word - 1].endswith((",", "."))
+    clause = next(n for n, word in enumerate(words[from_word:], 1) if word.endswith((",", ".")))
+    assert went_on["words_twice"] < clause
+
+
 def test_the_recording_has_both_voices(ours: dict[str, Any], out: Path) -> None:  # noqa: ARG001
     with wave.open(str(out / "ours.wav")) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
@@ -124,10 +141,10 @@ def test_help_needs_nothing_but_python() -> None:
 async def test_a_real_recogniser_hears_the_script() -> None:
     """PocketSphinx, on the demo's own clips, without a pipeline around it."""
     pytest.importorskip("pocketsphinx")
-    from bargein.cli.demo.talk import NO_WAIT, PHRASES, YES, clips
+    from bargein.cli.demo.talk import GET_THERE, GO_ON, LIFT, NO_WAIT, PHRASES, YES, clips
     from bargein.testing.caller import PocketSTT
 
     made = clips()
-    for name in (YES, NO_WAIT):
+    for name in (YES, NO_WAIT, GET_THERE, LIFT, GO_ON):
         ear = PocketSTT(PHRASES)
         assert ear.recognised(made[name].pcm) == name.lower()

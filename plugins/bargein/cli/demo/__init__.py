@@ -93,6 +93,9 @@ def _show(heard: dict[Way, Heard], out: Path) -> None:
     print("  " + "  ".join(f"{way}.wav" for way in heard))
     if "ours" in heard and len(heard) > 1:
         print("At the first uh-huh the stock agent stops dead; ours lowers its voice and goes on.")
+        print(
+            'At "please go on" the stock agent starts over; ours goes on where it was interrupted.'
+        )
 
 
 def _write_wav(path: Path, took: Took) -> None:

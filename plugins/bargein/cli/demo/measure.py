@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from bargein.testing.speech import agent_voice
 
-from .talk import COUGH, RIGHT, UH_HUH, YES, Took, lasts_s, offline_call, sentences
+from .talk import COUGH, GO_ON, RIGHT, UH_HUH, YES, Took, lasts_s, offline_call, sentences
 
-NEEDED_RUNS = 5
-"""The greeting's answer, the question, the booking, the correction, the code once more."""
+NEEDED_RUNS = 7
+"""The greeting's answer, the question, the booking, the correction, the code once more, the way,
+the lift. Those who cannot go on without one may have one more for "please go on"."""
 SLACK_S = 0.35
 """An answer that ends so much early was cut: less is the silence at a sentence's end."""
 
@@ -39,6 +41,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WentOn:
+    """What came of "please go on", after a question in between."""
+
+    from_word: int | None
+    """Where in the explanation the agent went on: 0 is its beginning, None is nowhere."""
+    words_twice: int
+    words_unheard: int
+    """Words of the explanation that were not heard in all of the call."""
+    llm_runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """A whole call."""
 
@@ -50,6 +64,7 @@ class Heard:
     backchannels_in_context: int
     code_heard: bool
     """Was the code heard to its end although the caller talked over it?"""
+    went_on: WentOn
     receipts: list[str]
     """What became of each message that had to be heard."""
     lasted_s: float
@@ -70,6 +85,10 @@ class _Spoken:
     @property
     def cut(self) -> bool:
         return self.heard_s < self.whole_s - SLACK_S
+
+    @property
+    def heard_words(self) -> int:
+        return _words_within(self.text, self.heard_s) if self.cut else len(self.text.split())
 
 
 def measured(took: Took) -> Heard:
@@ -95,14 +114,16 @@ def measured(took: Took) -> Heard:
     messages = [m for m in call.context.get_messages() if isinstance(m.get("content"), str)]
     user = [m["content"].lower() for m in messages if m["role"] == "user"]
     noises = [text for text in user if text.strip(" .,") in ("uh-huh", "right okay", "right, okay")]
+    went_on = _went_on(took, spoken)
     return Heard(
         overlaps=overlaps,
         answers=_answers(spoken, [m["content"] for m in messages if m["role"] == "assistant"]),
         llm_runs=len(call.llm.runs),
-        extra_llm_runs=max(0, len(call.llm.runs) - NEEDED_RUNS),
+        extra_llm_runs=max(0, len(call.llm.runs) - NEEDED_RUNS - min(1, went_on.llm_runs)),
         answer_lost=took.answer_lost,
         backchannels_in_context=len(noises),
         code_heard=_code_heard(spoken),
+        went_on=went_on,
         receipts=[one.state.value for one in call.manners.receipts] if call.manners else [],
         lasted_s=round(took.ended_s - took.began_s, 1),
     )
@@ -112,6 +133,11 @@ def _spoken(took: Took) -> list[_Spoken]:
     """Each answer, from the chunks that were written between its run and the next."""
     module = offline_call()
     runs = [(at_s, module.plain(module.reply(messages))) for at_s, messages in took.call.llm.runs]
+    onset_s = _told_to_go_on_s(took)
+    if all(at_s < onset_s for at_s, _ in runs):
+        # No run tells of what is said without one.
+        said = " ".join(text for at_s, text in took.call.voiced if at_s > onset_s)
+        runs.append((onset_s, said))
     rate = took.call.output.rate
     found = []
     for place, (run_s, text) in enumerate(runs):
@@ -157,9 +183,40 @@ def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
                 while place < len(context) and context[place] and context[place] in one.text:
                     written, place = f"{written} {context[place]}", place + 1
                 break
-        heard = len(one.text.split()) if not one.cut else _words_within(one.text, one.heard_s)
-        found.append(Answer(text=one.text, heard_words=heard, context_words=len(written.split())))
+        context_words = len(written.split())
+        found.append(
+            Answer(text=one.text, heard_words=one.heard_words, context_words=context_words)
+        )
     return found
+
+
+def _went_on(took: Took, spoken: list[_Spoken]) -> WentOn:
+    directions = offline_call().DIRECTIONS.split()
+    onset_s = _told_to_go_on_s(took)
+    before: set[int] = set()
+    after: set[int] = set()
+    for one in spoken:
+        if one.began_s > onset_s:
+            after.update(_places(directions, one))
+        elif one.text.split() == directions:
+            before.update(_places(directions, one))
+    return WentOn(
+        from_word=min(after, default=None),
+        words_twice=len(before & after),
+        words_unheard=len(directions) - len(before | after),
+        llm_runs=sum(at_s > onset_s for at_s, _ in took.call.llm.runs),
+    )
+
+
+def _places(text: list[str], one: _Spoken) -> range:
+    """Which of a text's words were heard in something the agent said."""
+    heard = one.text.split()[: one.heard_words]
+    same = SequenceMatcher(None, text, heard, autojunk=False).find_longest_match()
+    return range(same.a, same.a + same.size)
+
+
+def _told_to_go_on_s(took: Took) -> float:
+    return next(said.onset_s for said in took.said if said.what.name == GO_ON)
 
 
 def _words_within(text: str, heard_s: float) -> int:

@@ -10,15 +10,15 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from .measure import LISTENING, Heard, Overlap
-from .talk import NO_WAIT, YES, Way
+from .measure import LISTENING, Heard, Overlap, WentOn
+from .talk import GO_ON, NO_WAIT, YES, Way
 
 TITLES: dict[str, str] = {
     "default": "Pipecat, default",
     "minwords3": "Pipecat, MinWords(3)",
     "ours": "bargein",
 }
-EVENTS = 8
+EVENTS = 11
 """How many things the caller says at most."""
 
 
@@ -76,6 +76,10 @@ def table(heard: dict[Way, Heard]) -> None:
         "speaks over a code",
         *(_code(one) for one in heard.values()),
     )
+    grid.add_row(
+        f'"{GO_ON}", after a question in between',
+        *(_went_on(one.went_on) for one in heard.values()),
+    )
     grid.add_section()
     grid.add_row("speech lost to noises", *(f"{_lost(one):.1f} s" for one in heard.values()))
     grid.add_row("LLM runs nobody needed", *(_flag(one.extra_llm_runs) for one in heard.values()))
@@ -123,6 +127,15 @@ def _code(one: Heard) -> str:
         return "[red]code cut[/]"
     told = f", receipt: {', '.join(one.receipts)}" if one.receipts else ""
     return f"[green]code heard in full[/]{told}"
+
+
+def _went_on(after: WentOn) -> str:
+    runs = {0: "no LLM run", 1: "1 LLM run"}.get(after.llm_runs, f"{after.llm_runs} LLM runs")
+    unheard = f", {after.words_unheard} words unheard" if after.words_unheard else ""
+    if after.from_word is None:
+        return f"[red]never goes on[/]{unheard}, {runs}"
+    what = "[green]goes on[/]" if after.from_word else "[red]says it all again[/]"
+    return f"{what}, {after.words_twice} words twice{unheard}, {runs}"
 
 
 def _words(one: Heard) -> str:

@@ -23,7 +23,7 @@ from bargein.testing.speech import agent_voice, cough
 Way = Literal["default", "minwords3", "ours"]
 WAYS: tuple[Way, ...] = ("default", "minwords3", "ours")
 
-UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT = (
+UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT, GET_THERE, LIFT, GO_ON = (
     "uh-huh",
     "a cough",
     "right, okay",
@@ -32,8 +32,12 @@ UH_HUH, COUGH, RIGHT, EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT = (
     "yes please book it",
     "no wait I meant Thursday",
     "sorry what was that",
+    "how do I get there",
+    "is there a lift",
+    "please go on",
 )
-PHRASES = ["uh-huh", "right okay", EARLIER, YES, YES_PLEASE, "no wait i meant thursday", WHAT]
+_IN_WORDS = (EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT, GET_THERE, LIFT, GO_ON)
+PHRASES = ["uh-huh", "right okay", *(text.lower() for text in _IN_WORDS)]
 """Everything a recogniser has to know."""
 
 
@@ -80,7 +84,7 @@ def clips() -> dict[str, Utterance]:
         utterance(UH_HUH, "uh-huh", spoken="[[,V h'V]]"),
         utterance(COUGH, sound=cough(16000)),
         utterance(RIGHT, "right okay"),
-        *(utterance(text, text) for text in (EARLIER, YES, YES_PLEASE, NO_WAIT, WHAT)),
+        *(utterance(text, text) for text in _IN_WORDS),
     ]
     return {one.name: one for one in made}
 
@@ -162,6 +166,16 @@ class _Caller:
             await self._say(WHAT)
             await self._answer(self._module.REPEATS, 8)
         await self._silence(1.0, 8)
+        await self._say(GET_THERE)
+        directions_s = await self._answer(self._module.DIRECTIONS, 8)
+        if directions_s is not None:
+            await self._at(directions_s + 3.5)
+        await self._say(LIFT)
+        await self._answer(self._module.LIFT, 8)
+        await self._silence(1.0, 20)
+        await self._say(GO_ON)
+        await self._anything(self._took.said[-1].onset_s, 5)
+        await self._silence(1.0, 20)
 
     async def _say(self, name: str) -> None:
         clip = self._clips[name]
@@ -189,13 +203,24 @@ class _Caller:
             await asyncio.sleep(0.02)
         return None
 
-    async def _silence(self, lasts_s: float, within_s: float) -> None:
-        """Wait until the agent has been silent for so long."""
+    async def _anything(self, since_s: float, within_s: float) -> None:
+        """Wait until the agent says something, with its LLM or without."""
         until_s = time.monotonic() + within_s
         while time.monotonic() < until_s:
-            heard = self._call.output.heard(time.monotonic())
-            if heard and time.monotonic() - heard[-1][1] > lasts_s:
+            if first_heard(self._call.output.written, since_s) is not None:
                 return
+            await asyncio.sleep(0.02)
+
+    async def _silence(self, lasts_s: float, within_s: float) -> None:
+        """Wait until the agent has been silent for so long."""
+        output = self._call.output
+        until_s = time.monotonic() + within_s
+        while time.monotonic() < until_s:
+            last = next((c for c in reversed(output.written) if any(c.pcm)), None)
+            if last is not None:
+                ended_s = last.plays_at_s + len(last.pcm) / 2 / output.rate
+                if time.monotonic() - ended_s > lasts_s:
+                    return
             await asyncio.sleep(0.1)
 
 
