@@ -229,6 +229,17 @@ def test_a_mark_never_overtakes_a_word_before_it() -> None:
     assert order == ["last", "end"]
 
 
+def test_words_that_begin_together_keep_their_order() -> None:
+    """Some voices give no onset of its own to a word that they run into the next."""
+    voice = Playback[str]()
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="m", like="")
+    for at_ms, word in ((100, "Shall"), (400, "book"), (400, "that"), (400, "a"), (700, "one")):
+        voice.put_word(word, text=word, at_ms=at_ms, stream="m")
+    ear = Ear(voice)
+    ear.listen(5_000)
+    assert [word for _, word in ear.words] == ["Shall", "book", "that", "a", "one"]
+
+
 @pytest.mark.parametrize("numbers", [{"chunk_ms": 0}, {"chunk_ms": 800}, {"duck_db": 3}])
 def test_impossible_numbers_are_named(numbers: dict[str, float]) -> None:
     (name, value), *_ = numbers.items()

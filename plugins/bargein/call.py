@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -14,20 +14,26 @@ from bargein.core.events import (
     MessageLocked,
     OverlapScored,
     PlayoutLocked,
+    PlayoutStopped,
+    ResumptionAsked,
+    ResumptionDropped,
     TimePassed,
     TopicNamed,
+    TurnTaken,
     UserSpeechStarted,
     UserSpeechStopped,
 )
 from bargein.core.floor import Floor, State
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption, Unfinished
+from bargein.core.resumption import Mode, Resumption, Unfinished
 from bargein.pump import Pump, call_clock
 
 Ear: TypeAlias = Literal["host", "early"]
 """Who says that the user speaks: the host's own voice activity detection, or our early onset."""
 Log: TypeAlias = Callable[[str], None]
 
+_MAY_SPEAK = (PlayoutStopped, TurnTaken, ResumptionAsked)
+"""Behind these the agent may go on with something, or offer to."""
 _SCRIPTS = 16
 """How many messages' texts are kept: the one that sounds, and those that may still come to."""
 
@@ -70,6 +76,8 @@ class Call:
         """Told that the core failed and the call goes on without rules."""
         self.cut_done: list[Callable[[], None]] = []
         """Told that a yield has been heard out, and what was heard is in the context."""
+        self.lapsed: Callable[[], Iterable[str]] = lambda: ()
+        """What was left unsaid and may be another worker's to say by now, by its id."""
         self.closing: list[Callable[[], None]] = []
         """Told that the call is over."""
         self.cutting = False
@@ -130,6 +138,11 @@ class Call:
         return self._pump.state.resumption.stack
 
     @property
+    def remembers(self) -> bool:
+        """Is what was left unsaid kept at all?"""
+        return self._pump.state.resumption.mode is not Mode.OFF
+
+    @property
     def topic(self) -> TopicNamed | None:
         """What the agent talks about, where the application said so."""
         return self._pump.state.resumption.topic
@@ -155,6 +168,9 @@ class Call:
     # --- what happens ---
 
     def feed(self, event: Event) -> None:
+        if isinstance(event, _MAY_SPEAK) and self.unfinished:
+            for message_id in self.lapsed():
+                self._pump.feed(ResumptionDropped(at_ms=event.at_ms, message_id=message_id))
         self._pump.feed(event)
 
     def settle(self) -> None:

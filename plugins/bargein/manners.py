@@ -208,6 +208,7 @@ class Manners(Generic[C]):
                 report=self._call.report,
             )
             self._call.remembered.append(self._remembered)
+            self._call.lapsed = self._shelf.lapsed
         self._call.happened.append(self._archive.happened)
         self._call.decided.append(self._archive.decided)
         self._call.closing.append(self._nothing_more)
@@ -245,22 +246,24 @@ class Manners(Generic[C]):
         try:
             if self._shelf is not None:
                 await self._shelf.close()
-            await self._writer.close()
         finally:
-            if self._owned is not None:
-                try:
-                    await asyncio.wait_for(self._owned.close(), PATIENCE_S)
-                except Exception as error:
-                    self._call.report("store", error)
+            try:
+                await self._writer.close()
+            finally:
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        if self._owned is None:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._owned.close()
+        except Exception as error:
+            self._call.report("store", error)
 
     def _remembered(self, kept: tuple[Unfinished, ...]) -> None:
         if self._shelf is not None:
             self._shelf.changed(kept, self._call.now_ms)
-
-    def _settle_loans(self) -> None:
-        """Let nothing be said that may have become another worker's to say."""
-        if self._shelf is not None:
-            self._shelf.settle()
 
     def _recalled(self, left: Unfinished, age_ms: int) -> None:
         self._call.feed(recalled(left, at_ms=self._call.now_ms, age_ms=age_ms))

@@ -499,7 +499,7 @@ class Playback(Generic[T]):
         """The word that was last told of is over there, and may not be as long as it looked."""
         late = [word for word in known.waiting if word.at_ms > (word.onset_ms + at_ms) / 2]
         for entry in late:
-            if entry.onset_ms < at_ms:
+            if entry.onset_ms <= at_ms:
                 known.waiting.remove(entry)
                 entry.at_ms = (entry.onset_ms + at_ms) / 2
                 self._wait(known, stream, entry)

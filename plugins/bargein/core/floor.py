@@ -307,13 +307,15 @@ def _remembered(
     state: State, event: Event, said: Playout | None, decisions: tuple[Decision, ...]
 ) -> Step:
     """What was left unsaid, and whether the agent goes on with it now."""
-    busy = state.user_speaking or state.locks.active or state.locks.pending or state.moment
+    locked = state.locks.active or state.locks.pending
+    busy = state.user_speaking or locked or state.moment or state.tools
     spoken = any(isinstance(one, DeliverTurn) for one in decisions)
     memory, resumed = remember(
         state.resumption,
         event,
         said,
         decisions,
+        now=state.playout,
         free=state.floor is Floor.OPEN and not busy and not spoken,
     )
     if memory is not state.resumption:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -30,13 +31,17 @@ from .events import (
     TurnTaken,
     UnfinishedRecalled,
 )
-from .playout import Playout
+from .playout import Playout, has_words
 
 NOTHING_LEFT = frozenset({Kind.CANCELLATION, Kind.EMERGENCY})
 """Kinds of yields after which nobody wants to hear the rest."""
 RESULT_CHARS = 2_000
 """How much of a function call's late result is kept."""
-_CLAUSE_ENDS = tuple(".!?…,;:。！？，；：।؟،")
+_CLAUSE = re.compile(
+    r"(?<![A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)"  # "J. Hale", "Dr. Hale", "Mrs. Hale"
+    r"(?:(?<=[.!?…,;:؟।،])[\"'”’»)\]]*\s+|(?<=[。！？，；：।])\s*)"
+)
+"""Between clauses. A mark inside a word or a number ends none."""
 
 
 class Mode(Enum):
@@ -101,10 +106,25 @@ class Unfinished:
     @property
     def resumes_at(self) -> int:
         """Where in the text that is."""
-        heard = self.heard.rstrip()
-        if heard.endswith(_CLAUSE_ENDS) or not self.unheard.strip():
-            return len(self.heard)
-        return max((heard.rfind(end) for end in _CLAUSE_ENDS), default=-1) + 1
+        if not has_words(self.unheard):
+            return len(self.text)
+        heard = len(self.heard.rstrip())
+        begins = 0
+        for clause in _CLAUSE.finditer(self.text):
+            if clause.start() > heard:
+                break
+            begins = clause.end()
+        return begins
+
+
+class Offer(Enum):
+    """How far an offer to go on has come."""
+
+    NONE = "none"
+    MADE = "made"
+    SOUNDS = "sounds"
+    OUT = "out"
+    """It was said, and waits for its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +142,9 @@ class Resumption:
     """The newest last."""
     awaited: str = ""
     """The message that the agent has offered to go on with."""
+    offer: Offer = Offer.NONE
+    asked: bool = False
+    """Whether the application wants the agent to go on as soon as nobody speaks."""
     resumed: Unfinished | None = None
     """What the agent goes on with just now."""
     sounded: bool = False
@@ -133,15 +156,18 @@ class Resumption:
     """How the floor was last taken, until the turn behind it is complete."""
 
     @property
+    def pending(self) -> Unfinished | None:
+        """What the agent is about to go on with, and has not begun to."""
+        return None if self.sounded else self.resumed
+
+    @property
     def newest(self) -> Unfinished | None:
         return self.stack[-1] if self.stack else None
 
     @property
     def kept(self) -> tuple[Unfinished, ...]:
         """Everything that would be lost if the call broke off here."""
-        if self.resumed is None or self.sounded:
-            return self.stack
-        return (*self.stack, self.resumed)
+        return (*self.stack, self.pending) if self.pending else self.stack
 
 
 Remembered: TypeAlias = tuple[Resumption, tuple[Decision, ...]]
@@ -153,6 +179,7 @@ def remember(
     said: Playout | None,
     decisions: Iterable[Decision],
     *,
+    now: Playout | None,
     free: bool,
 ) -> Remembered:
     """Take one event.
@@ -162,6 +189,7 @@ def remember(
         event: what happened.
         said: the playout as it was when it happened.
         decisions: what was decided about it.
+        now: the playout as it is after it.
         free: whether the floor is nobody's after it, and nothing waits to be said.
     """
     if isinstance(event, TopicNamed):
@@ -176,29 +204,57 @@ def remember(
             case DeliverTurn() if memory.newest and memory.newest.cut_at_ms == decision.at_ms:
                 memory = _changed(memory, caller_words=decision.text)
     memory = _fresh(memory, at_ms)
+    if memory.pending and now is not None and _goes_on(memory, now):
+        memory = replace(memory, sounded=True)
+    resumed: tuple[Decision, ...] = ()
     match event:
         case ToolStarted() | ToolFinished():
-            return _tools(memory, event), ()
+            memory = _tools(memory, event)
         case UnfinishedRecalled():
-            return _recalled(memory, event), ()
+            memory = _recalled(memory, event)
         case ResumptionDropped():
-            return _dropped(memory, event.message_id), ()
+            memory = _dropped(memory, event.message_id)
         case ResumptionAsked():
-            return _resumed(memory, at_ms, Reason.TOLD_TO)
+            memory = replace(memory, asked=memory.newest is not None)
         case TurnTaken():
-            return _answered(memory, event)
-        case PlayoutStarted() if memory.resumed is not None and not memory.sounded:
-            return replace(memory, sounded=True), ()
-        case PlayoutStopped() if event.completed:
-            if memory.resumed is not None and memory.sounded:
-                memory = replace(memory, resumed=None)
-            if said is not None and free:
-                return _offered(memory, at_ms)
+            memory, resumed = _answered(replace(memory, asked=False), event)
+        case PlayoutStarted() if memory.awaited:
+            sounds = memory.offer is Offer.MADE and now is not None
+            # Whatever comes behind the offer, a "yes" after that answers something else.
+            memory = replace(memory, offer=Offer.SOUNDS) if sounds else _unasked(memory)
         case PlayoutStopped():
-            return _broken_off(memory, at_ms, said), ()  # by somebody else's hand
+            memory, resumed = _stopped(memory, event, said, free=free)
         case CallEnded():
-            return _broken_off(_returned(memory), at_ms, said), ()
+            memory = _broken_off(_returned(memory), at_ms, said)
+    if memory.asked and free and not resumed:
+        return _resumed(memory, memory.newest, at_ms, Reason.TOLD_TO)
+    return memory, resumed
+
+
+def _stopped(
+    memory: Resumption, event: PlayoutStopped, said: Playout | None, *, free: bool
+) -> Remembered:
+    if not event.completed:
+        return _broken_off(memory, event.at_ms, said), ()  # by somebody else's hand
+    if memory.resumed is not None and memory.sounded:
+        memory = replace(memory, resumed=None)
+    if memory.offer is Offer.SOUNDS:
+        memory = replace(memory, offer=Offer.OUT)
+    if said is not None and free and not memory.asked:
+        return _offered(memory, event.at_ms)
     return memory, ()
+
+
+def _goes_on(memory: Resumption, now: Playout) -> bool:
+    """Is this what the agent was to go on with?"""
+    if memory.resumed is None:
+        return False
+    # In its own words it may be anything; else it ends as the rest does, behind a bridge.
+    return memory.mode is Mode.LLM or _bare(now.text).endswith(_bare(memory.resumed.rest))
+
+
+def _unasked(memory: Resumption) -> Resumption:
+    return replace(memory, awaited="", offer=Offer.NONE)
 
 
 def recalled(left: Unfinished, *, at_ms: int, age_ms: int) -> UnfinishedRecalled:
@@ -226,8 +282,10 @@ def recalled(left: Unfinished, *, at_ms: int, age_ms: int) -> UnfinishedRecalled
 def _yielded(memory: Resumption, decision: YieldFloor, said: Playout) -> Resumption:
     if decision.kind is Kind.ANSWER:
         return memory  # perhaps to the offer, before it was over
-    if memory.awaited or decision.kind in NOTHING_LEFT:
-        return replace(memory, awaited="", resumed=None)  # of a cut offer nothing is worth keeping
+    if memory.offer is Offer.SOUNDS:
+        return _unasked(memory)  # of a cut offer nothing is worth keeping
+    if decision.kind in NOTHING_LEFT:
+        return replace(_returned(memory), resumed=None)
     text = decision.heard + decision.unheard
     said = replace(said, text=text, heard_chars=len(decision.heard))
     return _cut(memory, said, decision.at_ms, decision.kind, decision.caller_words)
@@ -236,27 +294,29 @@ def _yielded(memory: Resumption, decision: YieldFloor, said: Playout) -> Resumpt
 def _cut(
     memory: Resumption, said: Playout, at_ms: int, kind: Kind | None, caller_words: str
 ) -> Resumption:
-    entry = _again(memory, said) or Unfinished(
+    again = _again(memory, said)
+    memory = replace(_returned(memory), resumed=None)
+    topic = memory.topic
+    entry = again or Unfinished(
         message_id=said.message_id,
         text=said.text,
         heard=said.heard,
         kind=kind,
         cut_at_ms=at_ms,
+        topic=topic.topic if topic else "",
+        task=topic.task if topic else "",
+        context_note=topic.context_note if topic else "",
     )
-    memory = replace(memory, awaited="", resumed=None)
-    if not entry.unheard.strip():
+    if not has_words(entry.unheard):
         return memory
-    topic = memory.topic
     share = len(entry.heard) / max(1, len(entry.text))
+    named = topic.progress if topic is not None else None
     entry = replace(
         entry,
         kind=kind,
         cut_at_ms=at_ms,
         caller_words=caller_words,
-        topic=topic.topic if topic else "",
-        task=topic.task if topic else "",
-        context_note=topic.context_note if topic else "",
-        progress=share if topic is None or topic.progress is None else topic.progress,
+        progress=share if named is None else named,
         tools=(*(tool for tool in entry.tools if tool.result is not None), *memory.tools),
         offered=False,
     )
@@ -266,7 +326,7 @@ def _cut(
 def _again(memory: Resumption, said: Playout) -> Unfinished | None:
     """What it went on with was cut once more: the same message, and more of it was heard."""
     entry = memory.resumed
-    if entry is None:
+    if entry is None or not memory.sounded:
         return None
     # The bridge comes before the rest, and services change spaces and punctuation.
     bare, whole = _bare(entry.rest), _bare(said.text)
@@ -288,17 +348,17 @@ def _bare(text: str) -> str:
 
 def _broken_off(memory: Resumption, at_ms: int, said: Playout | None) -> Resumption:
     """The agent did not end by itself, and nobody took the floor."""
-    if said is None or said.must_hear or not said.unheard.strip():
+    if said is None or said.must_hear or memory.mode is Mode.OFF:
         return memory
-    if memory.awaited or memory.mode is Mode.OFF:
-        return memory
+    if memory.offer is Offer.SOUNDS:
+        return _unasked(memory)
     return _cut(memory, said, at_ms, None, "")
 
 
 def _returned(memory: Resumption) -> Resumption:
     """What the agent was to go on with, and never began to, is unfinished still."""
-    entry = memory.resumed
-    if entry is None or memory.sounded:
+    entry = memory.pending
+    if entry is None:
         return memory
     return replace(memory, stack=(*memory.stack, entry)[-memory.depth :], resumed=None)
 
@@ -340,13 +400,13 @@ def _recalled(memory: Resumption, event: UnfinishedRecalled) -> Resumption:
 
 
 def _dropped(memory: Resumption, message_id: str) -> Resumption:
-    message_id = message_id or (memory.newest.message_id if memory.newest else "")
+    first = memory.pending or memory.newest
+    message_id = message_id or (first.message_id if first else "")
+    if memory.pending and memory.pending.message_id == message_id:
+        memory = replace(memory, resumed=None)
     stack = tuple(entry for entry in memory.stack if entry.message_id != message_id)
-    awaited = "" if memory.awaited == message_id else memory.awaited
-    resumed = memory.resumed
-    if resumed is not None and not memory.sounded and resumed.message_id == message_id:
-        resumed = None
-    return replace(memory, stack=stack, awaited=awaited, resumed=resumed)
+    memory = replace(memory, stack=stack, asked=False)
+    return _unasked(memory) if memory.awaited == message_id else memory
 
 
 def _tools(memory: Resumption, event: ToolStarted | ToolFinished) -> Resumption:
@@ -380,16 +440,16 @@ def _answered(memory: Resumption, event: TurnTaken) -> Remembered:
     """The user's turn: do they want to hear the rest?"""
     yielded = memory.yielded
     memory = replace(_returned(memory), yielded=None)
-    newest = memory.newest
-    if newest is not None and event.kind is Kind.RESUME:
-        return _resumed(memory, event.at_ms, Reason.GO_ON)
-    if newest is not None and memory.awaited and event.agrees:
-        return _resumed(memory, event.at_ms, Reason.ANSWER)
-    if newest is not None and memory.awaited and event.agrees is not None:
-        memory = replace(memory, stack=memory.stack[:-1])
-    elif newest is not None and yielded is not None and newest.cut_at_ms == yielded.at_ms:
+    offered = next((e for e in memory.stack if e.message_id == memory.awaited), None)
+    if event.kind is Kind.RESUME and memory.newest is not None:
+        return _resumed(memory, offered or memory.newest, event.at_ms, Reason.GO_ON)
+    if offered is not None and event.agrees:
+        return _resumed(memory, offered, event.at_ms, Reason.ANSWER)
+    if offered is not None and event.agrees is not None:
+        memory = _dropped(memory, offered.message_id)
+    elif yielded is not None and memory.newest and memory.newest.cut_at_ms == yielded.at_ms:
         memory = _changed(memory, caller_words=event.text)
-    memory = replace(memory, awaited="")
+    memory = _unasked(memory)
     kind = yielded.kind if yielded else None
     if kind is None or kind not in memory.acknowledged:
         return memory, ()
@@ -400,31 +460,34 @@ def _answered(memory: Resumption, event: TurnTaken) -> Remembered:
     )
 
 
-def _resumed(memory: Resumption, at_ms: int, reason: Reason) -> Remembered:
-    newest = memory.newest
-    if newest is None:
+def _resumed(
+    memory: Resumption, entry: Unfinished | None, at_ms: int, reason: Reason
+) -> Remembered:
+    memory = replace(memory, asked=False)
+    if entry is None or memory.pending is not None:
         return memory, ()
     topic = TopicNamed(
-        at_ms=at_ms, topic=newest.topic, task=newest.task, context_note=newest.context_note
+        at_ms=at_ms, topic=entry.topic, task=entry.task, context_note=entry.context_note
     )
     memory = replace(
-        memory,
-        stack=memory.stack[:-1],
-        awaited="",
-        resumed=newest,
+        _unasked(memory),
+        stack=tuple(one for one in memory.stack if one is not entry),
+        resumed=entry,
         sounded=False,
-        topic=topic if newest.topic or newest.task else memory.topic,
+        topic=topic if entry.topic or entry.task else None,
     )
+    # A result of this call's is in the context already.
+    late = entry.tools if entry.recalled else ()
     return memory, (
         ResumeSpeech(
             at_ms=at_ms,
             reason=reason,
-            message_id=newest.message_id,
-            text=newest.rest,
-            topic=newest.topic,
+            message_id=entry.message_id,
+            text=entry.rest,
+            topic=entry.topic,
             in_own_words=memory.mode is Mode.LLM,
-            context_note=newest.context_note,
-            tools=tuple((tool.name, tool.result) for tool in newest.tools if tool.result),
+            context_note=entry.context_note,
+            tools=tuple((tool.name, tool.result) for tool in late if tool.result),
         ),
     )
 
@@ -432,10 +495,12 @@ def _resumed(memory: Resumption, at_ms: int, reason: Reason) -> Remembered:
 def _offered(memory: Resumption, at_ms: int) -> Remembered:
     """The digression has been dealt with, or the greeting of another call."""
     newest = memory.newest
-    if newest is None or newest.offered or not (newest.recalled or memory.mode is Mode.OFFER):
+    if newest is None or newest.offered or memory.awaited or memory.pending:
+        return memory, ()
+    if not (newest.recalled or memory.mode is Mode.OFFER):
         return memory, ()
     stack = (*memory.stack[:-1], replace(newest, offered=True))
-    return replace(memory, stack=stack, awaited=newest.message_id), (
+    return replace(memory, stack=stack, awaited=newest.message_id, offer=Offer.MADE), (
         OfferResumption(
             at_ms=at_ms,
             reason=Reason.AGENT_FINISHED,

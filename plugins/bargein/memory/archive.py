@@ -65,7 +65,8 @@ class Archive:
             return []
         broken: list[Exception] = []
         try:
-            found = await asyncio.wait_for(self._records.undelivered(broken.append), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                found = await self._records.undelivered(broken.append)
         except Exception as error:
             self._report("store", error)
             return []

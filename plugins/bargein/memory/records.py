@@ -164,14 +164,16 @@ class Records:
         Args:
             message_id: what was left unsaid.
             holder: who wants it; no two workers have the same name.
-            held: True to prolong a claim that this one has.
+            held: True to prolong a claim that this one has, and only that.
 
         Returns:
             False where it is, or has become, somebody else's.
         """
-        name = holder.encode()
-        key, old = f"claim:{message_id}", name if held else None
-        return await self._store.swap(self.owner, key, old, name, ttl_s=self.lease_s)
+        key, name = f"claim:{message_id}", holder.encode()
+        if not held and await self._store.swap(self.owner, key, None, name, ttl_s=self.lease_s):
+            return True
+        # An answer that came too late for us may have given it to us all the same.
+        return await self._store.swap(self.owner, key, name, name, ttl_s=self.lease_s)
 
     async def release(self, message_id: str, holder: str) -> None:
         """Let others go on with it."""

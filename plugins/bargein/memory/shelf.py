@@ -91,12 +91,13 @@ class Shelf:
             cut_at = self._now() - timedelta(milliseconds=now_ms - entry.cut_at_ms)
             self._writer.write(f"unfinished:{message_id}", partial(self._keep, entry, cut_at))
 
-    def settle(self) -> None:
-        """Give up what may have become somebody else's in the meantime, before it is said."""
+    def lapsed(self) -> list[str]:
+        """What may have become somebody else's in the meantime; asked before anything is said."""
         now = self._clock()
-        for message_id in tuple(self._lent):
-            if self._held.get(message_id, now) <= now:
-                self._give_up(message_id)
+        over = [one for one in self._lent if self._held.get(one, now) <= now]
+        for message_id in over:
+            self._forget(message_id)
+        return over
 
     async def close(self) -> None:
         """The call is over: others may go on with what is left."""
@@ -144,13 +145,16 @@ class Shelf:
                     age_s = (self._now() - cut_at).total_seconds()
                     if entry.message_id in self._known or age_s >= self._ttl_s:
                         continue
-                    if await self._claim(entry.message_id, held=False):
+                    if not await self._claim(entry.message_id, held=False):
+                        self._look_again = True
+                    elif self._closed:
+                        await self._records.release(entry.message_id, self._holder)
+                    else:
                         self._known[entry.message_id] = None
                         self._lent.add(entry.message_id)
                         self._recalled(entry, max(0, round(age_s * 1000)))
-                    else:
-                        self._look_again = True
         except Exception as error:
+            self._look_again = True
             self._report("store", error)
         if broken:
             self._report("store: a record", broken[0])
@@ -161,25 +165,33 @@ class Shelf:
 
     async def _tends(self) -> None:
         """Prolong what is ours, and look for what has come free."""
-        while True:
+        while not self._closed:
             await asyncio.sleep(self._records.lease_s / 3)
             for message_id in tuple(self._held):
+                self._give_up()
                 try:
-                    await asyncio.wait_for(self._prolong(message_id), PATIENCE_S)
+                    async with asyncio.timeout(PATIENCE_S):
+                        await self._prolong(message_id)
                 except Exception as error:
                     self._report("store", error)
-            self.settle()
-            if self._look_again:
+            self._give_up()
+            if self._look_again and not self._closed:
                 await self._look()
 
     async def _prolong(self, message_id: str) -> None:
-        if await self._claim(message_id, held=True) or await self._claim(message_id, held=False):
+        if message_id not in self._held or await self._claim(message_id, held=True):
             return
-        self._give_up(message_id)
+        # Of an earlier call's, another worker may have taken, said and released it by now.
+        if message_id in self._lent or not await self._claim(message_id, held=False):
+            self._forget(message_id)
+            self._lost(message_id)
 
-    def _give_up(self, message_id: str) -> None:
+    def _give_up(self) -> None:
+        for message_id in self.lapsed():
+            self._lost(message_id)
+
+    def _forget(self, message_id: str) -> None:
         self._held.pop(message_id, None)
         self._lent.discard(message_id)
         self._known.pop(message_id, None)
         self._look_again = True
-        self._lost(message_id)

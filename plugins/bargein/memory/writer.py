@@ -64,7 +64,8 @@ class Writer:
         if writing is None:
             return
         try:
-            await asyncio.wait_for(self._empty.wait(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await self._empty.wait()
         except TimeoutError as error:
             self._report("store: not everything was stored", error)
         finally:
@@ -80,7 +81,9 @@ class Writer:
                 await self._more.wait()
             entry = self._queue.popleft()
             try:
-                await asyncio.wait_for(entry.act(), PATIENCE_S)
+                # Not `wait_for`: before Python 3.12 it may swallow the end of this task.
+                async with asyncio.timeout(PATIENCE_S):
+                    await entry.act()
             except Exception as error:
                 self._put_off(entry, error)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])

@@ -42,6 +42,7 @@ class PipecatCall(Call):
         self.ending = False
         """True once the application has ended the call: what it still says is its farewell. An
         interruption now would leave Pipecat's text-to-speech waiting for ever for that to end."""
+        self.has_memory = False
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False

@@ -293,6 +293,11 @@ class BackchannelFilter(FrameProcessor):
                 f"bargein: no {' and no '.join(missing)} in this pipeline, so the call runs as it"
                 " would without bargein: use Bargein.wrap([...])"
             )
+        elif call.remembers and not call.has_memory:
+            logger.error(
+                "bargein: no ResumptionMemory in this pipeline, so nobody goes on with what was"
+                " left unsaid: use Bargein.wrap([...]), or Bargein(resume='off')"
+            )
         if self._recommends is not None and not call.has_strategy:
             # As a service recommends its own; strategies that the application chose always win.
             frame = ServiceMetadataFrame(service_name="bargein")

@@ -126,7 +126,6 @@ class Bargein(Manners[PipecatCall]):
                 self._judges,
                 speech=self._speech,
                 tell_llm=self._tells_llm,
-                settle=self._settle_loans,
             )
         return self._memory
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipecat.frames.frames import Frame, LLMContextFrame, TTSSpeakFrame
@@ -38,7 +38,6 @@ class ResumptionMemory(FrameProcessor):
         *,
         speech: Mapping[str, str],
         tell_llm: bool = True,
-        settle: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         """Make the memory of a call. `Bargein` does it for you.
@@ -48,17 +47,16 @@ class ResumptionMemory(FrameProcessor):
             judges: tell "go on", yes and no.
             speech: the agent's own words for it.
             tell_llm: whether the LLM is told what an interruption left unheard.
-            settle: run before it goes on with anything; it drops what has become another worker's.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
         self._bargein_call = call
+        call.has_memory = True
         self._judges = judges
         self._speech = speech
-        self._settle = settle
         self.context: LLMContext | None = None
         """The call's context, once it is known."""
-        self._turns = 0  # how many of the context's messages have been looked at
+        self._seen: object = None  # the user's message that was looked at last
         self._taken: list[Decision] | None = None  # what is decided about a turn, while it is
         self._tells = tell_llm
         self._cut: YieldFloor | None = None
@@ -86,17 +84,24 @@ class ResumptionMemory(FrameProcessor):
 
     def _turn(self, context: LLMContext) -> tuple[TTSSpeakFrame | None, bool]:
         """The caller's turn is complete: what is said at once, and whether that answers it."""
-        messages = context.get_messages()
-        newest: Any = messages[-1] if len(messages) > self._turns else None
-        self._turns = len(messages)
-        text = newest.get("content") if isinstance(newest, dict) else None
-        if not isinstance(text, str) or newest.get("role") != "user":
+        # Not by their number: an application may shorten the context at any time.
+        newest: Any = next(
+            (
+                message
+                for message in reversed(context.get_messages())
+                if isinstance(message, dict) and message.get("role") == "user"
+            ),
+            None,
+        )
+        if newest is None or newest is self._seen:
             return None, False
+        self._seen = newest
+        text = _text_of(newest.get("content"))
         cut, self._cut = self._cut, None
         for decision in self._decided_about(text):
             match decision:
                 case ResumeSpeech() if decision.in_own_words:
-                    self._note(context, wanted(decision), place=len(messages))
+                    self._note(context, wanted(decision), before=None)
                     return None, False
                 case ResumeSpeech():
                     return self._rest(decision), True
@@ -113,18 +118,18 @@ class ResumptionMemory(FrameProcessor):
 
     def _missed(self, context: LLMContext, cut: YieldFloor) -> None:
         if self._tells:
-            self._note(context, missed(cut), place=len(context.get_messages()) - 1)
+            self._note(context, missed(cut), before=self._seen)
 
-    def _note(self, context: LLMContext, text: str, *, place: int) -> None:
+    def _note(self, context: LLMContext, text: str, *, before: object) -> None:
+        """Tell the LLM something, before that message or at the end."""
         messages = list(context.get_messages())
+        place = next((n for n, one in enumerate(messages) if one is before), len(messages))
         messages.insert(place, {"role": "developer", "content": text})
         context.set_messages(messages)
-        self._turns = len(messages)
 
     def _decided_about(self, text: str) -> list[Decision]:
         """What the floor makes of a turn."""
         taken: list[Decision] = []
-        self._settle()
         self._taken = taken
         self._bargein_call.guarded("resumption memory", self._tell, text)
         self._taken = None
@@ -152,10 +157,22 @@ class ResumptionMemory(FrameProcessor):
     async def _goes_on(self, decision: ResumeSpeech) -> None:
         """The application, or the LLM itself, asks for it."""
         if decision.in_own_words and self.context is not None:
-            self._note(self.context, wanted(decision), place=len(self.context.get_messages()))
-            await self.push_frame(LLMContextFrame(self.context))
+            self._note(self.context, wanted(decision), before=None)
+            run = LLMContextFrame(self.context)
+            if not self._bargein_call.held_run.hold(run, self, FrameDirection.DOWNSTREAM):
+                await self.push_frame(run)
         else:
             await self.push_frame(self._rest(decision))
 
     def _rest(self, decision: ResumeSpeech) -> TTSSpeakFrame:
         return TTSSpeakFrame(bridge(self._speech, decision.topic, decision.text))
+
+
+def _text_of(content: object) -> str:
+    """What a message says; of one with images, say, only the words."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return " ".join(part for part in parts if isinstance(part, str))
