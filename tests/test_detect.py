@@ -397,7 +397,7 @@ async def test_in_a_call_a_listener_that_fails_eats_no_sound(
 async def test_in_a_call_a_late_score_decides_no_later_overlap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bargein.pipecat.hearing.DEADLINE_S", 30.0)
+    monkeypatch.setattr("bargein.hearing.DEADLINE_S", 30.0)
     asked, go_on = threading.Event(), threading.Event()
     answers = iter((0.97, *[0.5] * PIECES))
 

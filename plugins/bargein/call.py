@@ -231,10 +231,16 @@ class Call:
 
     # --- what the agent is going to say ---
 
-    def add_script(self, stream: str, text: str) -> str:
-        """More text of a message became known; returns what was added, spaces included."""
+    def add_script(self, stream: str, text: str, *, apart: bool = True) -> str:
+        """More text of a message became known; returns what was added, spaces included.
+
+        Args:
+            stream: of which message.
+            text: what more.
+            apart: whether it is a piece of its own, such as a sentence; a token is none.
+        """
         known = self._scripts.get(stream, "")
-        if known and not known[-1].isspace() and not text[:1].isspace():
+        if apart and known and not known[-1].isspace() and not text[:1].isspace():
             text = " " + text
         self._scripts[stream] = known + text
         while len(self._scripts) > _SCRIPTS:
@@ -271,6 +277,10 @@ class Call:
             act(*args)
         except Exception as error:
             self.report(where, error)
+
+    def complain(self, text: str) -> None:
+        """Tell the log of something that is not as it should be."""
+        self._error(text)
 
     def report(self, where: str, error: Exception) -> None:
         """Tell the log of a failure, once."""

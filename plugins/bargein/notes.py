@@ -1,4 +1,7 @@
-"""What is the LLM told about an interruption, so that it neither repeats nor assumes?"""
+"""What is the LLM told about an interruption, so that it neither repeats nor assumes?
+
+And about the tools with which it may go on itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,17 @@ _NOTE_CHARS = 400
 _REST_CHARS = 4_000
 """How much of the rest it is told to say in its own words."""
 _LAST_CHARS = 60
+
+RESUME, FORGET = "resume_speech", "forget_speech"
+RESUMES = (
+    "Go on with what you were saying when the user interrupted you, word for word from where they"
+    " stopped hearing it. Call it instead of repeating yourself, when the user wants to hear the"
+    " rest."
+)
+FORGETS = (
+    "Forget what you were saying when the user interrupted you. Call it when they do not want to"
+    " hear the rest."
+)
 
 
 def missed(cut: YieldFloor) -> str:

@@ -36,10 +36,10 @@ from bargein.core.decisions import (
 )
 from bargein.core.events import CallEnded, UserSpeechStarted, UserSpeechStopped
 from bargein.detect import Detector
+from bargein.hearing import Hearing
 
 from .call import PipecatCall
 from .frames import read, write
-from .hearing import Hearing
 from .vad import EarlyEar
 
 try:
@@ -108,7 +108,7 @@ class BackchannelFilter(FrameProcessor):
             if self._early is not None and not self._early.adopted:
                 self._early.hear(frame.audio, frame.sample_rate)
                 await self._flush()
-            self._hearing.hear(frame)
+            self._hearing.hear(frame.audio, frame.sample_rate)
         elif isinstance(frame, InterimTranscriptionFrame):
             if await self._heard(frame):
                 return

@@ -22,23 +22,16 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bargein.core.events import (
     CallEnded,
-    PlayoutProgressed,
     PlayoutStarted,
     PlayoutStopped,
     PlayoutWorded,
 )
-from bargein.core.playout import MS_PER_CHARACTER, reached
+from bargein.progress import Progress
 
 from .call import PipecatCall
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
-_FASTEST_MS = 20
-"""No voice says a character in less: that would be 50 a second, four times a brisk speaker."""
-_LAST_WORD_CHARS = 24
-"""Services leave out or respell a last word; of a message that ended too early more is missing."""
-_SHARE_EVERY_MS = 100
-"""How often hearing is estimated for a voice that sends no word times: twice a word or so."""
 
 
 class PlayoutLedger(FrameProcessor):
@@ -62,11 +55,8 @@ class PlayoutLedger(FrameProcessor):
         self._bargein_call = call
         self._stream = ""  # the context whose bracket is open
         self._started = False
-        self._cursor = 0
-        self._by_words = 0  # where the words alone have come to: they may begin late
-        self._worded = False
-        self._shared_at_ms = 0
-        self._appends = True  # whether what is heard goes into the LLM's context
+        self._progress = Progress(call)
+        self._appends = True  # whether what is heard goes into the LLM\'s context
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
@@ -96,10 +86,9 @@ class PlayoutLedger(FrameProcessor):
             case TTSTextFrame() if (frame.context_id or self._stream) not in self._over:
                 if self._is_silent_lock(frame.context_id or self._stream):
                     return  # its words without its sound are no proof of anything
-                if frame.pts:
-                    self._worded = True
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
-                self._heard(frame.text)
+                left_ms = self._bargein_call.voice_left_ms()
+                self._progress.word(frame.text, left_ms, timed=bool(frame.pts))
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
                 self._appends = frame.append_to_context
@@ -125,7 +114,7 @@ class PlayoutLedger(FrameProcessor):
         """What was heard of a text that the service has not passed on, because it does so when it
         has made all of its sound: the context would lack it."""
         stream = self._stream
-        heard = self._bargein_call.script(stream)[self._by_words : self._cursor].strip()
+        heard = self._progress.unworded.strip()
         if not heard or not self._appends:
             return None
         frame = TTSTextFrame(heard, "sentence")  # the kind of text has had two names
@@ -143,8 +132,8 @@ class PlayoutLedger(FrameProcessor):
         if self._too_long is not None:
             self._too_long.cancel()
             self._too_long = None
-        self._stream, self._started, self._worded = stream, False, False
-        self._cursor = self._by_words = 0
+        self._stream, self._started = stream, False
+        self._progress = Progress(self._bargein_call, stream)
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)
@@ -163,7 +152,7 @@ class PlayoutLedger(FrameProcessor):
         )
         if script := call.script(stream):
             call.feed(PlayoutWorded(at_ms=call.now_ms, text=script))
-        self._progress()  # nothing is heard yet, but how much is to come may be known
+        self._progress.begun(call.voice_left_ms())
         if message_id is not None:
             loop = asyncio.get_running_loop()
             self._too_long = loop.call_later(self._max_lock_ms / 1000, self._warn, message_id)
@@ -174,68 +163,23 @@ class PlayoutLedger(FrameProcessor):
             " and is not over; nobody can interrupt it: is it meant to be so long?"
         )
 
-    def _heard(self, word: str) -> None:
-        call = self._bargein_call
-        script = call.script(self._stream)
-        if len(script) - self._by_words < len(word.strip()):
-            # A service that does not announce its text: what is said is all that is known.
-            added = call.add_script(self._stream, word)
-            call.feed(PlayoutWorded(at_ms=call.now_ms, text=added))
-            script += added
-        self._by_words = reached(script, self._by_words, word)
-        self._cursor = max(self._cursor, self._by_words)
-        self._progress()
-
     def _share(self) -> None:
-        """Without word times, hearing is the share of the audio that was played."""
         call = self._bargein_call
-        if self._worded or call.now_ms < self._shared_at_ms + _SHARE_EVERY_MS:
-            return
-        self._shared_at_ms = call.now_ms
-        script = call.script(self._stream)
         played_ms, whole_ms = call.voice_played_ms(self._stream)
-        if not script or not played_ms:
-            return
-        whole_ms = whole_ms or max(played_ms, len(script) * MS_PER_CHARACTER)
-        share = min(1.0, played_ms / whole_ms)
-        cursor = round(share * len(script))
-        while 0 < cursor < len(script) and not script[cursor].isspace():
-            cursor += 1  # whole words only
-        self._cursor = max(self._cursor, cursor)
-        self._progress()
-
-    def _progress(self) -> None:
-        call = self._bargein_call
-        left_ms = call.voice_left_ms()
-        call.feed(
-            PlayoutProgressed(
-                at_ms=call.now_ms,
-                heard_chars=self._cursor,
-                left_ms=None if left_ms is None else round(left_ms),
-            )
-        )
+        self._progress.share(played_ms, whole_ms, call.voice_left_ms())
 
     def _is_silent_lock(self, stream: str) -> bool:
         return not self._started and self._bargein_call.messages.of(stream) is not None
-
-    def _is_whole(self) -> bool:
-        """Can this have been all of it? A voice that fails in mid-message ends as any other."""
-        call = self._bargein_call
-        script = call.script(self._stream).strip()
-        played_ms, _ = call.voice_played_ms(self._stream)
-        if self._worded and len(script) - self._by_words > _LAST_WORD_CHARS:
-            return False
-        return not played_ms or played_ms >= len(script) * _FASTEST_MS
 
     def _end(self, *, completed: bool) -> None:
         call = self._bargein_call
         if completed and call.messages.of(self._stream) is not None:
             if not self._started:
                 return  # a voice that is slow, or has failed: the floor waits for it, not for ever
-            completed = self._is_whole()
+            completed = self._progress.is_whole(call.voice_played_ms(self._stream)[0])
         started, stream = self._started, self._stream
         if started:
-            call.last_said = call.script(stream)[: None if completed else self._cursor]
+            call.last_said = call.script(stream)[: None if completed else self._progress.cursor]
         self._turn_to("")
         call.speaking_stream = None
         if stream:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
+from bargein.notes import FORGET, FORGETS, RESUME, RESUMES
+
 try:
     from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 except ImportError:  # pipecat-ai < 1.14
@@ -26,9 +28,6 @@ __all__ = [
 
 FunctionCallHandler: TypeAlias = Callable[[FunctionCallParams], Awaitable[None]]
 
-RESUME, FORGET = "resume_speech", "forget_speech"
-
-
 class ToolError(ValueError):
     """A function that is registered in a way that cannot work."""
 
@@ -45,20 +44,13 @@ class OnInterruption(Enum):
 _SCHEMAS = (
     FunctionSchema(
         name=RESUME,
-        description=(
-            "Go on with what you were saying when the user interrupted you, word for word from"
-            " where they stopped hearing it. Call it instead of repeating yourself, when the user"
-            " wants to hear the rest."
-        ),
+        description=RESUMES,
         properties={},
         required=[],
     ),
     FunctionSchema(
         name=FORGET,
-        description=(
-            "Forget what you were saying when the user interrupted you. Call it when they do not"
-            " want to hear the rest."
-        ),
+        description=FORGETS,
         properties={},
         required=[],
     ),

@@ -12,16 +12,10 @@ import numpy.typing as npt
 import onnxruntime
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
-from bargein.core.events import UserSpeechStarted, UserSpeechStopped
+from bargein.onset import QUIET_WINDOWS, EarlyOnset
 
 from .call import PipecatCall
 
-EARLY_CONFIDENCE = 0.5
-"""Silero's own threshold for speech. One window of it is enough to lower a voice."""
-QUIET_CONFIDENCE = 0.35
-"""Below this a window is silence: Silero's threshold less its customary hysteresis of 0.15."""
-QUIET_WINDOWS = 4
-"""So many windows of silence (128 ms) take an early onset back."""
 RESET_MS = 2_000
 """How often the model's memory is cleared, in silence: music and long quiet make it deaf."""
 RESET_QUIET_WINDOWS = 5
@@ -77,15 +71,13 @@ def _session() -> Any:
     )
 
 
-class EarlyEar:
-    """Hears an onset within a window or two, long before a detector would confirm it."""
+class EarlyEar(EarlyOnset):
+    """Hears an onset in raw audio, or in the windows of the host's own analyzer."""
 
     def __init__(self, call: PipecatCall) -> None:
-        self._call = call
+        super().__init__(call)
         self._window: SileroWindow | None = None
         self._buffer = b""
-        self._on = False
-        self._quiet = 0
         self._since_reset_ms = 0.0
         self._deaf = False
         self.adopted = False
@@ -110,21 +102,6 @@ class EarlyEar:
             if not self._on and self._quiet >= QUIET_WINDOWS and self._since_reset_ms >= RESET_MS:
                 self._window.reset()
                 self._since_reset_ms = 0.0
-
-    def scored(self, probability: float, window_ms: float) -> None:
-        """One window's probability, from whoever computed it."""
-        if probability >= EARLY_CONFIDENCE:
-            self._quiet = 0
-            if not self._on:
-                self._on = True
-                now_ms = self._call.now_ms
-                onset_ms = max(0, now_ms - round(window_ms))
-                self._call.speech(UserSpeechStarted(at_ms=now_ms, onset_at_ms=onset_ms), "early")
-        elif probability < QUIET_CONFIDENCE:
-            self._quiet += 1
-            if self._on and self._quiet >= QUIET_WINDOWS:
-                self._on = False
-                self._call.speech(UserSpeechStopped(at_ms=self._call.now_ms), "early")
 
 
 class BargeinVADAnalyzer(VADAnalyzer):

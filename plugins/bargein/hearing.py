@@ -6,17 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from loguru import logger
-from pipecat.frames.frames import InputAudioRawFrame
-
+from bargein.call import Call
 from bargein.core.decisions import Decision, HoldFloor, YieldFloor
 from bargein.core.events import Event
 from bargein.core.floor import Floor
 from bargein.detect import Detector, Listener
 from bargein.detect.asked import Asked
 from bargein.detect.listener import Recording
-
-from .call import PipecatCall
 
 DEADLINE_S = 1.0
 """An answer that takes longer is about another moment than the one it would decide."""
@@ -25,7 +21,7 @@ DEADLINE_S = 1.0
 class Hearing:
     """Asks each detector on its own; one that fails or is too slow is left out from then on."""
 
-    def __init__(self, call: PipecatCall, detectors: Sequence[Detector]) -> None:
+    def __init__(self, call: Call, detectors: Sequence[Detector]) -> None:
         """Hear one call.
 
         Raises:
@@ -41,10 +37,10 @@ class Hearing:
             call.happened.append(self._happened)
             call.decided.append(self._decided)
 
-    def hear(self, frame: InputAudioRawFrame) -> None:
-        """Take the next piece of the caller's audio."""
+    def hear(self, pcm: bytes, rate: int) -> None:
+        """Take the next piece of the caller's audio, 16-bit mono."""
         if self._asked:
-            self._call.guarded("detectors", self._hear, frame)
+            self._call.guarded("detectors", self._hear, pcm, rate)
 
     def close(self) -> None:
         """The call is over, and waits for no detector."""
@@ -55,10 +51,10 @@ class Hearing:
         for answer in answers.values():
             answer.cancel()
 
-    def _hear(self, frame: InputAudioRawFrame) -> None:
+    def _hear(self, pcm: bytes, rate: int) -> None:
         recording = self._listener.hear(
-            frame.audio,
-            frame.sample_rate,
+            pcm,
+            rate,
             speaking=self._call.user_speaks,
             contested=self._look(),
         )
@@ -85,7 +81,7 @@ class Hearing:
         if self._answers.pop(asked, None) is None:
             return  # the call is over
         if answer.cancelled():
-            logger.error(
+            self._call.complain(
                 f"bargein: detector {asked.name} is too slow, with no answer in {DEADLINE_S:g} s;"
                 " the call goes on without it"
             )

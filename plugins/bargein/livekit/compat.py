@@ -1,0 +1,72 @@
+"""What of LiveKit is not public and needed all the same? Looked at before a call relies on it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from livekit.agents import AgentSession
+from livekit.agents.voice import io
+from livekit.agents.voice.speech_handle import SpeechHandle
+
+try:
+    from livekit.agents.voice.agent_activity import _SpeechHandleContextVar
+except ImportError:  # a later release has moved it: `missing` says so
+    _SpeechHandleContextVar = None  # type: ignore[assignment]
+
+OLDEST, BEFORE = (1, 6, 1), (2,)
+"""The releases that are supported: from the one, up to the other."""
+
+
+def missing(session: AgentSession[Any]) -> str:
+    """What this release of LiveKit lacks that a call needs; empty if there is nothing."""
+    release = version("livekit-agents")
+    numbers = tuple(int(part) for part in release.split(".")[:3] if part.isdigit())
+    if not OLDEST <= numbers < BEFORE:
+        return f"livekit-agents {release} is not supported: install >=1.6.1,<2"
+    lacks = [
+        name
+        for name, there in (
+            ("a speech of the running task", _SpeechHandleContextVar is not None),
+            ("SpeechHandle._wait_for_scheduled", hasattr(SpeechHandle, "_wait_for_scheduled")),
+            ("AgentOutput.replace_audio_tail", hasattr(io.AgentOutput, "replace_audio_tail")),
+            ("AgentSession._closing", hasattr(session, "_closing")),
+            ("AgentSession._started", hasattr(session, "_started")),
+            ("live options", isinstance(session.options.interruption, dict)),
+        )
+        if not there
+    ]
+    return f"livekit-agents {release} has no {', no '.join(lacks)}" if lacks else ""
+
+
+def speech() -> SpeechHandle | None:
+    """The speech that the running task makes: an agent's nodes are not told which it is."""
+    return _SpeechHandleContextVar.get(None)
+
+
+async def scheduled(handle: SpeechHandle) -> bool:
+    """Wait until a speech is on its way; False if it was thrown away, as guesses are."""
+    if not handle.scheduled and not handle.done():
+        import asyncio
+
+        there = asyncio.ensure_future(handle._wait_for_scheduled())
+        await handle.wait_if_not_interrupted([there])
+        if not there.done():
+            there.cancel()
+    return handle.scheduled and not handle.interrupted
+
+
+def closing(session: AgentSession[Any]) -> bool:
+    """Is the session coming to its end?"""
+    return bool(session._closing)
+
+
+def started(session: AgentSession[Any]) -> bool:
+    """Does the session run?"""
+    return bool(session._started)
+
+
+def hear_from_the_start(session: AgentSession[Any]) -> None:
+    """No deaf seconds while an echo canceller settles: nothing said then would ever be heard."""
+    session.options.aec_warmup_duration = None
+    session._aec_warmup_remaining = 0.0

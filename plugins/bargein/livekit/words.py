@@ -1,0 +1,223 @@
+"""What becomes of the caller's words? STT -> **here** -> the session's turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from livekit.agents import stt
+
+from bargein.core.decisions import (
+    Decision,
+    DeferTurn,
+    DeliverTurn,
+    Kind,
+    ReportBackchannel,
+    YieldFloor,
+)
+from bargein.core.events import UserSpeechStarted, UserSpeechStopped, UserWordsHeard
+
+from .call import LiveKitCall
+from .speeches import Speech
+
+Tell: TypeAlias = Callable[[stt.SpeechEvent], None]
+_T = stt.SpeechEventType
+_PARTIAL = (_T.INTERIM_TRANSCRIPT, _T.PREFLIGHT_TRANSCRIPT)
+
+
+def read(event: stt.SpeechEvent, at_ms: int) -> UserWordsHeard | None:
+    """The words of an event; None where it has none."""
+    if event.type not in (_T.FINAL_TRANSCRIPT, *_PARTIAL) or not event.alternatives:
+        return None
+    best = event.alternatives[0]
+    if not best.text.strip():
+        return None
+    return UserWordsHeard(
+        at_ms=at_ms,
+        text=best.text,
+        is_final=event.type is _T.FINAL_TRANSCRIPT,
+        language=str(best.language or ""),
+    )
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Final transcripts that wait for a decision, in the order they came."""
+
+    events: list[stt.SpeechEvent] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(event.alternatives[0].text.strip() for event in self.events)
+
+
+class CallerWords:
+    """Acknowledgements never reach the session; nothing else is lost.
+
+    While the agent has the floor every transcript waits here for the floor's decision: reported as
+    a backchannel, kept until the agent has finished, or released into the user's turn. It outlives
+    the streams of the recogniser, which the session makes anew when it likes.
+    """
+
+    def __init__(self, call: LiveKitCall) -> None:
+        """Decide about the words of a call. `Bargein` does it for you."""
+        self._call = call
+        self._listeners: list[Tell] = []
+        self._waiting = _Kept()
+        self._deferred: list[_Kept] = []
+        self._outbox: deque[stt.SpeechEvent] = deque()
+        self._partial: stt.SpeechEvent | None = None  # what the session thinks is being said
+        self._speaks = False  # whether the recogniser hears speech
+        self._told_speaks = False  # and whether it has told the session
+        self._withheld_start: stt.SpeechEvent | None = None
+        self.has_vad = False
+        """True where a VAD tells when the caller speaks; else the recogniser does."""
+        call.decided.append(self._obey)
+        call.failed.append(self.release_all)
+        call.hung_up.append(self.release_all)
+        call.speeches.ended.append(self._speech_over)
+
+    def listened_to_by(self, tell: Tell) -> None:
+        """The session listens from now on."""
+        self._listeners.append(tell)
+        self._flush()
+
+    def not_listened_to_by(self, tell: Tell) -> None:
+        """The session has stopped listening there."""
+        self._listeners.remove(tell)
+
+    def told(self, event: stt.SpeechEvent) -> None:
+        """The recogniser has something to say."""
+        call = self._call
+        if event.type in (_T.START_OF_SPEECH, _T.END_OF_SPEECH):
+            self._speech(event)
+            return
+        heard = read(event, call.now_ms)
+        if heard is None or not call.in_charge:
+            self._tell(event)
+            return
+        call.settle()
+        if heard.is_final:
+            self._final(event, heard)
+        else:
+            self._interim(event, heard)
+
+    def release_all(self) -> None:
+        """Everything that waited is the user's turn."""
+        for kept in self._deferred:
+            self._outbox.extend(kept.events)
+        self._deferred.clear()
+        self._outbox.extend(self._taken().events)
+        self._flush()
+
+    # --- what comes in ---
+
+    def _speech(self, event: stt.SpeechEvent) -> None:
+        call = self._call
+        self._speaks = event.type is _T.START_OF_SPEECH
+        if not self.has_vad:
+            now_ms = call.now_ms
+            call.speech(
+                UserSpeechStarted(at_ms=now_ms) if self._speaks else UserSpeechStopped(at_ms=now_ms),
+                "host",
+            )
+        # With turns that the recogniser ends, these two are the turn.
+        if not (call.in_charge and (call.decides_words or self._outbox)):
+            self._tell_speech(event)
+        elif self._speaks:
+            self._withheld_start = event
+
+    def _interim(self, event: stt.SpeechEvent, heard: UserWordsHeard) -> None:
+        call = self._call
+        if call.agent_has_floor:
+            call.feed(replace(heard, at_ms=call.now_ms))
+            if call.agent_has_floor:
+                return
+        if not call.locked and not self._outbox:
+            self._tell(event)
+
+    def _final(self, event: stt.SpeechEvent, heard: UserWordsHeard) -> None:
+        call = self._call
+        if not call.decides_words:
+            self._outbox.append(event)
+        else:
+            self._waiting.events.append(event)
+            call.feed(replace(heard, at_ms=call.now_ms))
+        self._flush()
+
+    # --- what the floor decides ---
+
+    def _obey(self, decision: Decision) -> None:
+        if not self._call.in_charge:
+            return
+        match decision:
+            case YieldFloor(kind=Kind.HOLD):
+                pass  # "hang on": what they said begins the turn that they will take
+            case YieldFloor() | DeliverTurn():
+                self.release_all()
+            case DeferTurn():
+                self._deferred.append(self._taken())
+            case ReportBackchannel():
+                self._reported(decision.text)
+            case _:
+                pass
+
+    def _taken(self) -> _Kept:
+        waiting, self._waiting = self._waiting, _Kept()
+        return waiting
+
+    def _reported(self, text: str) -> None:
+        if self._waiting.events and self._waiting.text == text:
+            self._taken()
+        else:
+            found = next((kept for kept in self._deferred if kept.text == text), None)
+            if found is not None:
+                self._deferred.remove(found)
+        if self._partial is not None:
+            # The session saw the beginning of it before the agent spoke, and would keep that.
+            best = self._partial.alternatives[0]
+            self._tell(
+                stt.SpeechEvent(
+                    type=_T.INTERIM_TRANSCRIPT, alternatives=[replace(best, text="")]
+                )
+            )
+
+    # --- what goes out ---
+
+    def _flush(self) -> None:
+        """Let out what is decided, unless the session would throw it away."""
+        if not self._outbox or not self._listeners or self._deaf():
+            return
+        if self._withheld_start and not self._told_speaks:
+            self._tell(self._withheld_start)
+            self._told_speaks = True
+        self._withheld_start = None
+        while self._outbox:
+            self._tell(self._outbox.popleft())
+        self._tell_speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
+
+    def _deaf(self) -> bool:
+        """Does a speech that nobody may interrupt still count as going on? A turn that is complete
+        before it is over is dropped by the session."""
+        return any(one.began and not one.over and self._locks(one) for one in self._call.speeches)
+
+    def _locks(self, speech: Speech) -> bool:
+        return speech.locked or not speech.handle.allow_interruptions
+
+    def _speech_over(self, _: Speech) -> None:
+        self._flush()
+
+    def _tell_speech(self, event: stt.SpeechEvent) -> None:
+        if self._speaks != self._told_speaks:
+            self._told_speaks = self._speaks
+            self._tell(event)
+
+    def _tell(self, event: stt.SpeechEvent) -> None:
+        if event.type in _PARTIAL:
+            self._partial = event if read(event, 0) else None
+        elif event.type is _T.FINAL_TRANSCRIPT and read(event, 0):
+            self._partial = None
+        for tell in tuple(self._listeners):
+            tell(event)
