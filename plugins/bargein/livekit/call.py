@@ -34,8 +34,6 @@ class LiveKitCall(Call):
         """True while the voice is silent and has more to say."""
         self.hung_up: list[Callable[[], None]] = []
         """Told that the call ends, while the session still listens."""
-        self.recalled = False
-        """Has it been looked up what this caller still has to hear?"""
         self.ending: Callable[[], bool] = lambda: False
         """Is the session coming to its end?"""
         self.voice_left_ms: Callable[[], float | None] = lambda: None
@@ -60,6 +58,11 @@ class LiveKitCall(Call):
         added = self.add_script(stream, text, apart=False)
         if self.speaking_stream == stream:
             self.feed(PlayoutWorded(at_ms=self.now_ms, text=added))
+
+    @property
+    def may_acknowledge(self) -> bool:
+        """Is it said, for some interruptions, that they were understood?"""
+        return bool(self._pump.state.resumption.acknowledged)
 
     def spawn(self, act: Coroutine[Any, Any, Any]) -> None:
         """Do something of ours beside everything else."""

@@ -100,7 +100,9 @@ class Ledger:
 
     def heard(self) -> str:
         """What has been heard of it by now."""
-        return self._call.script(self._source.stream)[: self._progress.cursor] if self._source else ""
+        return (
+            self._call.script(self._source.stream)[: self._progress.cursor] if self._source else ""
+        )
 
     def ended(self, *, completed: bool) -> None:
         """No more of it will sound: all of it has, or it was cut."""

@@ -17,7 +17,6 @@ from bargein.core.events import MessageLocked, OnCut
 from bargein.core.locks import must_hear
 from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
-from bargein.memory import Archive
 
 from . import compat
 from .call import LiveKitCall
@@ -34,7 +33,6 @@ class Lock:
         patterns: Iterable[Pattern],
         on_cut: OnCut,
         broken_by: tuple[str, ...],
-        archive: Archive,
     ) -> None:
         """Make the lock of a call. `Bargein` does it for you.
 
@@ -44,20 +42,13 @@ class Lock:
             patterns: sentences in which one is found must be heard.
             on_cut: for marked speech and patterns.
             broken_by: the same.
-            archive: keeps the receipts, and brings what earlier calls left unfinished.
         """
         self._call = call
         self._tag, self._patterns = tag, tuple(patterns)
         self._on_cut, self._broken_by = on_cut, broken_by
-        self._archive = archive
         self.session: AgentSession[Any] | None = None
         Marked(tag=tag, patterns=self._patterns)  # refuses a bad one before the call
         call.decided.append(self._obey)
-
-    async def recall(self) -> None:
-        """What this caller still has to hear from earlier calls is said at the next chance."""
-        for message in await self._archive.recalled():
-            self._call.lock(message)
 
     def say(
         self, message: MessageLocked, *, lock: bool = True, add_to_chat_ctx: bool = True
@@ -130,9 +121,7 @@ class Lock:
 
     def of_reply(self, text: str) -> MessageLocked:
         """A part of a reply that must be heard."""
-        return must_hear(
-            text, str(uuid4()), on_cut=self._on_cut, broken_by=self._broken_by
-        )
+        return must_hear(text, str(uuid4()), on_cut=self._on_cut, broken_by=self._broken_by)
 
     def spawn(self, rest: _Rest) -> None:
         """Say the rest of a reply, beside all else."""

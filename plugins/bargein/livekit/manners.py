@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Iterable
 from functools import partial
@@ -84,12 +85,18 @@ class Bargein(Manners[LiveKitCall]):
             patterns=self._must_hear_patterns,
             on_cut=self._policy[0],
             broken_by=self._policy[1],
-            archive=self._archive,
         )
-        self._memory = Memory(call, self._judges, tell_llm=self._tells_llm)
+        self._memory = Memory(
+            call,
+            self._judges,
+            speech=self._speech,
+            tell_llm=self._tells_llm,
+            settle=self._settle_loans,
+        )
         self._nodes = Nodes(call, self._lock, self._memory)
         self._vad: BargeinVAD | None = None
         self._top: io.AudioOutput | None = None
+        self._ended = asyncio.Event()
         if self._voice is Playback:
             self._voice = partial(Playback, pad_ms=_WHOLE_FRAME_MS)
 
@@ -132,6 +139,7 @@ class Bargein(Manners[LiveKitCall]):
         session.options.interruption.update(INTERRUPTION)  # type: ignore[typeddict-item]
         compat.hear_from_the_start(session)
         call.has_stt = call.attached = True
+        call.spawn(self._begin())
 
     def session(self, **options: Any) -> AgentSession[Any]:
         """An `AgentSession` with all of this in place.
@@ -212,8 +220,8 @@ class Bargein(Manners[LiveKitCall]):
         return tools(self.resume, self.forget)
 
     async def aclose(self) -> None:
-        """Wait until the last receipts are stored. A job of LiveKit's does so by itself."""
-        await self._archive.close()
+        """Wait until the call is over and what it leaves is stored."""
+        await self._ended.wait()
 
     # --- what the session tells ---
 
@@ -258,9 +266,6 @@ class Bargein(Manners[LiveKitCall]):
         call, session = self._call, self._session
         if session is None or not call.attached:
             return
-        if not call.recalled:
-            call.recalled = True
-            call.spawn(self._lock.recall())
         call.speeches.created(event)
         call.guarded("agent", self._nodes.around, session.current_agent)
         call.guarded("voice", self._place, session)
@@ -275,9 +280,7 @@ class Bargein(Manners[LiveKitCall]):
             leaf = leaf.next_in_chain
         if not isinstance(leaf, VoiceOutput) or leaf.closed:
             session.output.replace_audio_tail(
-                VoiceOutput(
-                    self._call, leaf, voice=self._voice, max_lock_ms=self._max_lock_ms
-                )
+                VoiceOutput(self._call, leaf, voice=self._voice, max_lock_ms=self._max_lock_ms)
             )
             top = session.output.audio
         if top is not self._top and top is not None:
@@ -292,13 +295,21 @@ class Bargein(Manners[LiveKitCall]):
             event.synchronized_transcript = self._call.heard_text
 
     def _tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        outputs = {output.call_id: output for output in event.function_call_outputs if output}
         for tool in event.function_calls:
-            self._nodes.tool_finished(tool.call_id)
+            output = outputs.get(tool.call_id)
+            self._nodes.tool_finished(tool.call_id, output.output if output else "")
 
     def _overlap(self, event: Any) -> None:
         probability = getattr(event, "probability", None)
         if isinstance(probability, (int, float)):
             self._call.score("livekit", 1.0 - probability)
+
+    async def _over(self) -> None:
+        try:
+            await self._end()
+        finally:
+            self._ended.set()
 
     def _closed(self, _: CloseEvent) -> None:
         call = self._call
@@ -306,4 +317,4 @@ class Bargein(Manners[LiveKitCall]):
             return
         call.feed(CallEnded(at_ms=call.now_ms))
         call.close()
-        call.spawn(self._archive.close())
+        call.spawn(self._over())

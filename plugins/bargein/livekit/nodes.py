@@ -36,7 +36,7 @@ class Nodes:
         self._call = call
         self._lock = lock
         self._memory = memory
-        self._running: dict[str, SpeechHandle] = {}
+        self._running: dict[str, tuple[str, SpeechHandle]] = {}
         self.session: AgentSession[Any] | None = None
         call.speeches.ended.append(self._speech_over)
 
@@ -70,13 +70,15 @@ class Nodes:
     ) -> Any:
         handle = compat.speech()
         said = await self._memory.before_a_run(chat_ctx, handle)
-        if said is not None:
-            return said
+        if said.answers:
+            return said.text
         made = await _made(inner(chat_ctx, tools, how))
         if isinstance(made, str):
             made = _one(made)
         if not isinstance(made, AsyncIterable):
             return made
+        if said.text:
+            made = _behind(f"{said.text} ", made)
         return self._tools(self._lock.reply(made, handle), handle)
 
     async def _tools(
@@ -86,17 +88,20 @@ class Nodes:
         async for chunk in chunks:
             if isinstance(chunk, llm.ChatChunk) and chunk.delta is not None and handle is not None:
                 for tool in chunk.delta.tool_calls:
-                    self._running[tool.call_id] = handle
-                    call.feed(ToolStarted(at_ms=call.now_ms, name=tool.call_id))
+                    self._running[tool.call_id] = (tool.name, handle)
+                    call.feed(ToolStarted(at_ms=call.now_ms, name=tool.name, call_id=tool.call_id))
             yield chunk
 
-    def tool_finished(self, call_id: str) -> None:
+    def tool_finished(self, call_id: str, result: str = "") -> None:
         """A tool has answered, or nobody waits for it any more."""
-        if self._running.pop(call_id, None) is not None:
-            self._call.feed(ToolFinished(at_ms=self._call.now_ms, name=call_id))
+        call, running = self._call, self._running.pop(call_id, None)
+        if running is not None:
+            call.feed(
+                ToolFinished(at_ms=call.now_ms, name=running[0], call_id=call_id, result=result)
+            )
 
     def _speech_over(self, speech: Speech) -> None:
-        for call_id in [one for one, of in self._running.items() if of is speech.handle]:
+        for call_id in [one for one, (_, of) in self._running.items() if of is speech.handle]:
             self.tool_finished(call_id)
 
     async def _voice(
@@ -191,6 +196,12 @@ class _Fit:
 
 async def _made(node: Any) -> Any:
     return await node if inspect.isawaitable(node) else node
+
+
+async def _behind(text: str, made: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    yield text
+    async for chunk in made:
+        yield chunk
 
 
 async def _one(text: str) -> AsyncIterator[str]:

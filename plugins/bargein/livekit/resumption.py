@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import AgentSession, llm
 from livekit.agents.voice.speech_handle import SpeechHandle
 
-from bargein.core.decisions import Decision, Kind, OfferResumption, ResumeSpeech, YieldFloor
+from bargein.core.decisions import (
+    AcknowledgeYield,
+    Decision,
+    Kind,
+    OfferResumption,
+    ResumeSpeech,
+    YieldFloor,
+)
 from bargein.core.events import TurnTaken
 from bargein.language import Judges
-from bargein.language.speech import bridge, offer
+from bargein.language.speech import acknowledgement, bridge, offer
 from bargein.notes import missed, wanted
 
 from . import compat
@@ -22,86 +32,120 @@ _NOTES = 8
 """So many notes to the LLM are kept: the history itself shows what was heard of older replies."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said of our own accord when a run of the LLM was asked for."""
+
+    text: str = ""
+    answers: bool = False
+    """True where the LLM has nothing to add."""
+
+
 class Memory:
     """Goes on with what was left unsaid instead of running the LLM, where the caller wants that.
 
     While a message is locked it holds the LLM's answer, so that the answer knows the message.
     """
 
-    def __init__(self, call: LiveKitCall, judges: Judges, *, tell_llm: bool) -> None:
+    def __init__(
+        self,
+        call: LiveKitCall,
+        judges: Judges,
+        *,
+        speech: Mapping[str, str],
+        tell_llm: bool,
+        settle: Callable[[], None],
+    ) -> None:
         """Make the memory of a call. `Bargein` does it for you.
 
         Args:
             call: the call whose floor remembers.
-            judges: tell "go on", yes and no, and have the agent's own words for it.
+            judges: tell "go on", yes and no.
+            speech: the agent's own words for it.
             tell_llm: whether the LLM is told what an interruption left unheard.
+            settle: run before it goes on with anything; it drops what has become another worker's.
         """
         self._call = call
         self._judges = judges
+        self._speech = speech
         self._tells = tell_llm
+        self._settle = settle
         self._cut: YieldFloor | None = None
-        self._asked: ResumeSpeech | None = None
-        self._looking = False
+        self._taken: list[Decision] | None = None  # what is decided about a turn, while it is
         self._seen: deque[str] = deque(maxlen=64)
         self._notes: deque[tuple[str, llm.ChatMessage, bool]] = deque(maxlen=_NOTES)
+        self._changed = asyncio.Event()
         self.session: AgentSession[Any] | None = None
         call.decided.append(self._obey)
 
-    async def before_a_run(
-        self, chat_ctx: llm.ChatContext, handle: SpeechHandle | None
-    ) -> str | None:
-        """The LLM is about to be asked: what is said instead, if anything."""
+    async def before_a_run(self, chat_ctx: llm.ChatContext, handle: SpeechHandle | None) -> Said:
+        """The LLM is about to be asked: what is said before that, or instead."""
         if handle is not None:
-            await self._locks_heard(chat_ctx, handle)
-        newest = _turn(chat_ctx)
-        said: str | None = None
+            await self._due(chat_ctx, handle)
+        newest, said = _turn(chat_ctx), Said()
         if newest is not None and newest.id not in self._seen and self._matters():
             # A run that was begun on a guess reaches nobody until its turn is confirmed.
             if handle is None or await compat.scheduled(handle):
-                said = self._taken(newest)
-        if said is None:
+                said = self._turn_taken(newest)
+        if not said.answers:
             self._put_notes(chat_ctx)
         return said
 
-    async def _locks_heard(self, chat_ctx: llm.ChatContext, handle: SpeechHandle) -> None:
+    async def _due(self, chat_ctx: llm.ChatContext, handle: SpeechHandle) -> None:
+        """Wait for a locked message, and for a caller who asked for a moment."""
         waited = False
         while before := self._call.speeches.before(handle):
             waited = True
             await asyncio.wait([asyncio.ensure_future(_over(one.handle)) for one in before])
+        while self._call.waits_a_moment and not handle.interrupted:
+            self._changed.clear()
+            await self._changed.wait()
         if waited and self.session is not None:
             chat_ctx.merge(self.session.current_agent.chat_ctx, exclude_instructions=True)
 
     def _matters(self) -> bool:
-        return bool(self._call.unfinished) or self._cut is not None
+        """Does it make a difference what the caller said?"""
+        call = self._call
+        return bool(call.unfinished) or self._cut is not None or call.may_acknowledge
 
-    def _taken(self, newest: llm.ChatMessage) -> str | None:
+    def _turn_taken(self, newest: llm.ChatMessage) -> Said:
         """The caller's turn is complete."""
         self._seen.append(newest.id)
-        text = newest.text_content or ""
-        asked = self._asked_by(text)
         cut, self._cut = self._cut, None
-        if asked is not None and asked.in_own_words:
-            self._note(newest, wanted(asked), behind=True)
-        elif asked is not None:
-            return bridge(self._judges.speech, asked.topic, asked.text)
-        elif cut is not None and self._tells:
-            self._note(newest, missed(cut), behind=False)
-        return None
+        for decision in self._decided_about(newest.text_content or ""):
+            match decision:
+                case ResumeSpeech() if decision.in_own_words:
+                    self._note(newest, wanted(decision), behind=True)
+                    return Said()
+                case ResumeSpeech():
+                    return Said(self._rest(decision), answers=True)
+                case AcknowledgeYield():
+                    if not decision.instead:
+                        self._missed(newest, cut)
+                    said = acknowledgement(self._speech, decision.kind)
+                    return Said(said, answers=decision.instead)
+                case _:
+                    pass
+        self._missed(newest, cut)
+        return Said()
 
-    def _asked_by(self, text: str) -> ResumeSpeech | None:
-        """Does the caller want to hear the rest of something?"""
-        call = self._call
-        if not call.unfinished:
-            return None
-        self._asked, self._looking = None, True
-        call.guarded("resumption memory", self._tell, text)
-        asked, self._asked, self._looking = self._asked, None, False
-        return asked
+    def _decided_about(self, text: str) -> list[Decision]:
+        """What the floor makes of a turn."""
+        taken: list[Decision] = []
+        self._settle()
+        self._taken = taken
+        self._call.guarded("resumption memory", self._tell, text)
+        self._taken = None
+        return taken
 
     def _tell(self, text: str) -> None:
         call = self._call
         kind, agrees = self._judges.turn(text, agent_said=call.last_said)
         call.feed(TurnTaken(at_ms=call.now_ms, text=text, kind=kind, agrees=agrees))
+
+    def _missed(self, turn: llm.ChatMessage, cut: YieldFloor | None) -> None:
+        if cut is not None and self._tells:
+            self._note(turn, missed(cut), behind=False)
 
     def _note(self, turn: llm.ChatMessage, text: str, *, behind: bool) -> None:
         note = llm.ChatMessage(role="developer", content=[text], created_at=turn.created_at)
@@ -115,29 +159,30 @@ class Memory:
                 chat_ctx.items.insert(ids.index(turn_id) + behind, note)
 
     def _obey(self, decision: Decision) -> None:
+        self._changed.set()
         match decision:
             case YieldFloor() if not decision.breaks_lock and decision.kind is not Kind.ANSWER:
                 self._cut = decision if decision.unheard.strip() else None
-            case ResumeSpeech() if self._looking:
-                self._asked = decision
+            case ResumeSpeech() | AcknowledgeYield() if self._taken is not None:
+                self._taken.append(decision)
             case ResumeSpeech() if decision.in_own_words:
-                self._speak(lambda s: s.generate_reply(instructions=wanted(decision)))
+                self._ask(lambda session: session.generate_reply(instructions=wanted(decision)))
             case ResumeSpeech():
-                text = bridge(self._judges.speech, decision.topic, decision.text)
-                self._speak(lambda s: s.say(text))
+                self._ask(lambda session: session.say(self._rest(decision)))
             case OfferResumption():
-                asks = offer(self._judges.speech, decision.topic)
-                self._speak(lambda s: s.say(asks))
+                asks = offer(self._speech, decision.topic)
+                self._ask(lambda session: session.say(asks))
             case _:
                 pass
 
-    def _speak(self, act: Any) -> None:
+    def _rest(self, decision: ResumeSpeech) -> str:
+        return bridge(self._speech, decision.topic, decision.text)
+
+    def _ask(self, act: Callable[[AgentSession[Any]], SpeechHandle]) -> None:
         if self.session is None:
             return
-        try:
+        with contextlib.suppress(RuntimeError):  # the session comes to its end
             act(self.session)
-        except RuntimeError:
-            pass  # the session comes to its end
 
 
 async def _over(handle: SpeechHandle) -> None:

@@ -216,7 +216,9 @@ class VoiceOutput(io.AudioOutput):
         """The sink below has played a segment, or has dropped what it had of it."""
         segment = self._segment
         if segment is not None:
-            playback_position = min(playback_position, self._played(segment.source.stream)[0] / 1000)
+            playback_position = min(
+                playback_position, self._played(segment.source.stream)[0] / 1000
+            )
             self._call.guarded("playout ledger", self._end, segment, not interrupted)
             if interrupted:
                 synchronized_transcript = self._call.heard_text
@@ -409,5 +411,3 @@ class VoiceOutput(io.AudioOutput):
         if segment is None or segment.source.message_id != message_id:
             return 0.0, None
         return self._played(segment.source.stream)
-
-

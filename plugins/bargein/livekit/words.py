@@ -120,7 +120,9 @@ class CallerWords:
         if not self.has_vad:
             now_ms = call.now_ms
             call.speech(
-                UserSpeechStarted(at_ms=now_ms) if self._speaks else UserSpeechStopped(at_ms=now_ms),
+                UserSpeechStarted(at_ms=now_ms)
+                if self._speaks
+                else UserSpeechStopped(at_ms=now_ms),
                 "host",
             )
         # With turns that the recogniser ends, these two are the turn.
@@ -179,9 +181,7 @@ class CallerWords:
             # The session saw the beginning of it before the agent spoke, and would keep that.
             best = self._partial.alternatives[0]
             self._tell(
-                stt.SpeechEvent(
-                    type=_T.INTERIM_TRANSCRIPT, alternatives=[replace(best, text="")]
-                )
+                stt.SpeechEvent(type=_T.INTERIM_TRANSCRIPT, alternatives=[replace(best, text="")])
             )
 
     # --- what goes out ---

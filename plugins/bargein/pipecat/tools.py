@@ -28,6 +28,7 @@ __all__ = [
 
 FunctionCallHandler: TypeAlias = Callable[[FunctionCallParams], Awaitable[None]]
 
+
 class ToolError(ValueError):
     """A function that is registered in a way that cannot work."""
 

@@ -1,0 +1,92 @@
+"""What is decided in a scene in a real LiveKit session, in real time, on a room's own output?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from bargein.core.overlap import Rules
+from bargein.livekit import Bargein
+
+from .livekit_parts import ScriptedTTS, Studio
+from .scene import Line, Scene
+from .stage import Part, Played, Stage, play_calls, play_side_by_side
+
+__all__ = ["Played", "play", "play_all"]
+
+
+async def play(scene: Scene, rules: Rules | None = None) -> Played:
+    """Play a scene through a session of the host's own parts; each of its calls is one of its own.
+
+    Args:
+        scene: what happens.
+        rules: instead of the ones the scene asks for.
+    """
+    return await play_calls(scene, rules, _play_call)
+
+
+async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
+    """Play scenes side by side, a few at a time."""
+    return await play_side_by_side(scenes, play, at_once=at_once)
+
+
+async def _play_call(part: Part) -> None:
+    manners = Bargein(**part.manners())
+    tts = ScriptedTTS(word_times=part.scene.options.get("words") != "no")
+    studio = Studio(manners, tts=tts)
+    stage = _Session(manners, part, studio)
+    try:
+        await studio.start()
+        await stage.perform()
+    finally:
+        await studio.close()
+    played = part.played
+    played.decisions += stage.decisions()
+    played.context += [
+        {"role": item.role, "content": item.text_content}
+        for item in studio.session.history.items
+        if item.type == "message"
+    ]
+    played.llm_runs += len(studio.llm.runs)
+
+
+class _Session(Stage):
+    """A scene's lines as what a session's models tell."""
+
+    def __init__(self, manners: Bargein, part: Part, studio: Studio) -> None:
+        super().__init__(manners, part)
+        self._bargein = manners
+        self._studio = studio
+        self._tools: dict[str, asyncio.Event] = {}
+
+    async def say(self, line: Line) -> None:
+        session = self._studio.session
+        match line.who:
+            case "agent!":
+                await self._bargein.say(session, line.what, must_hear=True, message_id=line.what)
+            case "reply":
+                self._studio.llm.replies_next(line.what)
+                session.generate_reply()
+            case _:
+                session.say(line.what)
+
+    async def hear(self, line: Line) -> None:
+        studio = self._studio
+        match line.who:
+            case "user":
+                studio.vad.speaks(True)
+            case "user.":
+                studio.vad.speaks(False)
+            case "asr~" | "asr":
+                studio.stt.hears(line.what, final=line.who == "asr", language=line.language)
+
+    async def turn(self, text: str) -> None:
+        said = self._studio.said("user")
+        if not said or said[-1] != text:
+            self._studio.session.generate_reply(user_input=text)
+
+    async def hang_up(self) -> None:
+        await self._studio.end(drain=False)
+
+    async def end(self) -> None:
+        await self._studio.end()
