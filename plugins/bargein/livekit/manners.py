@@ -255,7 +255,8 @@ class Bargein(Manners[LiveKitCall]):
         if self._session is not None:
             return
         self._session = session
-        self._lock.session = self._memory.session = self._nodes.session = session
+        for part in (self._lock, self._memory, self._nodes, self._words):
+            part.session = session
         session.on("speech_created", self._speech_created)
         session.on("function_tools_executed", self._tools_executed)
         session.on("overlapping_speech", self._overlap)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from livekit.agents import stt
+from livekit.agents import AgentSession, stt
 
 from bargein.core.decisions import (
     Decision,
@@ -24,6 +25,8 @@ from .speeches import Speech
 
 Tell: TypeAlias = Callable[[stt.SpeechEvent], None]
 _T = stt.SpeechEventType
+_DEAF_S = 0.1
+"""How often it is looked whether the session may be told of words that it would have dropped."""
 _PARTIAL = (_T.INTERIM_TRANSCRIPT, _T.PREFLIGHT_TRANSCRIPT)
 
 
@@ -72,6 +75,8 @@ class CallerWords:
         self._speaks = False  # whether the recogniser hears speech
         self._told_speaks = False  # and whether it has told the session
         self._withheld_start: stt.SpeechEvent | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self.session: AgentSession[Any] | None = None
         self.has_vad = False
         """True where a VAD tells when the caller speaks; else the recogniser does."""
         call.decided.append(self._obey)
@@ -188,7 +193,12 @@ class CallerWords:
 
     def _flush(self) -> None:
         """Let out what is decided, unless the session would throw it away."""
-        if not self._outbox or not self._listeners or self._deaf():
+        if not self._outbox or not self._listeners:
+            return
+        if self._deaf():
+            if self._again is None:
+                loop = asyncio.get_running_loop()
+                self._again = loop.call_later(_DEAF_S, self._look_again)
             return
         if self._withheld_start and not self._told_speaks:
             self._tell(self._withheld_start)
@@ -198,13 +208,15 @@ class CallerWords:
             self._tell(self._outbox.popleft())
         self._tell_speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
-    def _deaf(self) -> bool:
-        """Does a speech that nobody may interrupt still count as going on? A turn that is complete
-        before it is over is dropped by the session."""
-        return any(one.began and not one.over and self._locks(one) for one in self._call.speeches)
+    def _look_again(self) -> None:
+        self._again = None
+        self._flush()
 
-    def _locks(self, speech: Speech) -> bool:
-        return speech.locked or not speech.handle.allow_interruptions
+    def _deaf(self) -> bool:
+        """Does a speech that nobody may interrupt still count as going on? The session drops a
+        turn that is complete before it is over."""
+        speech = self.session.current_speech if self.session else None
+        return speech is not None and not speech.done() and not speech.allow_interruptions
 
     def _speech_over(self, _: Speech) -> None:
         self._flush()

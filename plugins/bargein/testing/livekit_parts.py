@@ -88,10 +88,11 @@ class _Hearing(vad.VADStream):
     def turned(self, speaking: bool) -> None:
         if self._event_ch.closed:
             return
-        kind = vad.VADEventType.START_OF_SPEECH if speaking else vad.VADEventType.END_OF_SPEECH
-        self._speech_s = 0.0 if speaking else self._speech_s
         self._silence_s = 0.0
-        self._send(kind)
+        self._send(
+            vad.VADEventType.START_OF_SPEECH if speaking else vad.VADEventType.END_OF_SPEECH
+        )
+        self._speech_s = 0.0
 
     def _send(self, kind: vad.VADEventType, **options: Any) -> None:
         event = vad.VADEvent(
@@ -444,9 +445,10 @@ class Studio:
             "llm": self.llm,
             "tts": self.tts,
             "user_away_timeout": None,
+            "session_close_transcript_timeout": 0.05,
             "turn_handling": {
                 "turn_detection": "vad",
-                "endpointing": {"min_delay": 0.3, "max_delay": 0.6},
+                "endpointing": {"min_delay": 0.25, "max_delay": 0.5},
             },
             **options,
         }

@@ -31,7 +31,8 @@ async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Pl
 
 
 async def _play_call(part: Part) -> None:
-    manners = Bargein(**part.manners())
+    # The line is silent: what the caller sounds like is written in the scene.
+    manners = Bargein(**part.manners(), detectors=())
     tts = ScriptedTTS(word_times=part.scene.options.get("words") != "no")
     studio = Studio(manners, tts=tts)
     stage = _Session(manners, part, studio)
@@ -81,9 +82,10 @@ class _Session(Stage):
                 studio.stt.hears(line.what, final=line.who == "asr", language=line.language)
 
     async def turn(self, text: str) -> None:
-        said = self._studio.said("user")
-        if not said or said[-1] != text:
-            self._studio.session.generate_reply(user_input=text)
+        session = self._studio.session
+        said = [item for item in session.history.items if item.type == "message"]
+        if not said or said[-1].role != "user" or said[-1].text_content != text:
+            session.generate_reply(user_input=text)
 
     async def hang_up(self) -> None:
         await self._studio.end(drain=False)
