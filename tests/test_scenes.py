@@ -1,4 +1,4 @@
-"""Every scene decides the same on the core and on a real Pipecat pipeline."""
+"""Every scene decides the same on the core, on a real Pipecat pipeline and in a LiveKit session."""
 
 import asyncio
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 
 from bargein.core.decisions import Decision
 from bargein.testing import Scene, load, matches, play, written
-from bargein.testing.pipecat_player import Played, play_all
+from bargein.testing import livekit_player, pipecat_player
 from bargein.testing.rules import rules_of
+from bargein.testing.stage import Played
 
 SCENES = [load(path) for path in sorted((Path(__file__).parent / "scenes").glob("*.scene"))]
 NAMES = [scene.name.removesuffix(".scene") for scene in SCENES]
@@ -21,7 +22,23 @@ def without_times(decisions: list[Decision]) -> list[str]:
 @pytest.fixture(scope="session")
 def on_pipecat() -> dict[str, Played]:
     """All scenes, played side by side in real time."""
-    return asyncio.run(play_all(SCENES))
+    return asyncio.run(pipecat_player.play_all(SCENES))
+
+
+@pytest.fixture(scope="session")
+def on_livekit() -> dict[str, Played]:
+    """The same on the other host."""
+    scenes = [scene for scene in SCENES if not scene.cannot_play_on("livekit")]
+    return asyncio.run(livekit_player.play_all(scenes))
+
+
+@pytest.fixture(params=["pipecat", "livekit"])
+def played(request: pytest.FixtureRequest, scene: Scene) -> Played:
+    """The scene on each host."""
+    if reason := scene.cannot_play_on(request.param):
+        pytest.skip(reason)
+    all_played: dict[str, Played] = request.getfixturevalue(f"on_{request.param}")
+    return all_played[scene.name]
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=NAMES)
@@ -33,8 +50,7 @@ def test_on_the_core(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=NAMES)
-def test_on_pipecat(scene: Scene, on_pipecat: dict[str, Played]) -> None:
-    played = on_pipecat[scene.name]
+def test_on_a_host(scene: Scene, played: Played) -> None:
     expected = play(scene, rules_of(scene))
     assert without_times(played.decisions) == without_times(expected)
     # What the scene allows, and however long this machine kept the scene's own script waiting.
@@ -48,11 +64,8 @@ def test_on_pipecat(scene: Scene, on_pipecat: dict[str, Played]) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=NAMES)
-def test_final_words_end_in_one_place_on_pipecat(
-    scene: Scene, on_pipecat: dict[str, Played]
-) -> None:
-    played = on_pipecat[scene.name]
-    turns = " ".join(m["content"] for m in played.context[1:] if m["role"] == "user")
+def test_final_words_end_in_one_place(scene: Scene, played: Played) -> None:
+    turns = " ".join(m["content"] for m in played.context if m["role"] == "user")
     for line in scene.lines:
         if line.who == "asr":
             reported = [d for d in written_all(played.decisions) if "ReportBackchannel" in d]

@@ -26,7 +26,7 @@ from .speeches import Speech
 Tell: TypeAlias = Callable[[stt.SpeechEvent], None]
 _T = stt.SpeechEventType
 _DEAF_S = 0.1
-"""How often it is looked whether the session may be told of words that it would have dropped."""
+"""How often it is looked whether the session may be told of words that wait for its speech."""
 _PARTIAL = (_T.INTERIM_TRANSCRIPT, _T.PREFLIGHT_TRANSCRIPT)
 
 
@@ -213,10 +213,15 @@ class CallerWords:
         self._flush()
 
     def _deaf(self) -> bool:
-        """Does a speech that nobody may interrupt still count as going on? The session drops a
-        turn that is complete before it is over."""
+        """Would the session make too little of a turn that is complete now?
+
+        It drops one that meets a speech which nobody may interrupt, and answers one from a history
+        that lacks what is still being cut.
+        """
         speech = self.session.current_speech if self.session else None
-        return speech is not None and not speech.done() and not speech.allow_interruptions
+        if speech is None or speech.done():
+            return False
+        return speech.interrupted or not speech.allow_interruptions
 
     def _speech_over(self, _: Speech) -> None:
         self._flush()

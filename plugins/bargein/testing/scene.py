@@ -25,6 +25,7 @@ OPTIONS = (
     "resume_ttl",
     "lease",
     "acknowledge",
+    "not",
 )
 
 
@@ -59,6 +60,11 @@ class Scene:
         """How far from its written time a decision may fall on a real host."""
         return int(self.options.get("tolerance", "120"))
 
+    def cannot_play_on(self, host: str) -> str:
+        """Why it cannot be played on a host; empty where it can."""
+        where, _, reason = self.options.get("not", "").partition(":")
+        return reason.strip() if where.strip() == host else ""
+
     def expects(self) -> list[str]:
         """The decisions as written: ``"900 DuckPlayout: overlap began"``."""
         return [f"{line.at_ms} {line.what}" for line in self.expected]
@@ -87,8 +93,9 @@ def parse(script: str, name: str = "scene") -> Scene:
     text-to-speech without word times, ``on_cut`` (what becomes of a must-hear message that was
     cut), ``resume`` (how the agent goes on; ``off`` unless said), ``resume_ttl`` (how long that is
     worth while, in ms), ``lease`` (how long a dead worker keeps others from it, in ms),
-    ``acknowledge`` (kinds of interruptions), ``rules none`` for an empty rule tuple. ``#`` begins
-    a comment; the first one is the title.
+    ``acknowledge`` (kinds of interruptions), ``rules none`` for an empty rule tuple, and ``not
+    livekit: reason`` for a scene that cannot be played on a host. ``#`` begins a comment; the
+    first one is the title.
 
     Raises:
         SceneError: a line that cannot be read, with its number and the way out.
