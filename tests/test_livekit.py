@@ -13,6 +13,7 @@ from livekit.agents import (
     Agent,
     AgentSession,
     AgentTask,
+    ChatContext,
     LanguageCode,
     ModelSettings,
     StopResponse,
@@ -135,7 +136,11 @@ async def test_after_an_interruption_the_next_reply_can_be_heard() -> None:
         await rig.until(lambda: rig.manners.floor == "agent")
         await rig.done()
 
-    rig = await LiveKitRig(replies=["Thursday at noon is free.", "Friday is free."]).run(twice)
+    def answers(chat_ctx: ChatContext) -> list[str]:
+        newest = chat_ctx.messages()[-1].text_content or ""
+        return ["Friday is free." if "Friday" in newest else "Thursday at noon is free."]
+
+    rig = await LiveKitRig(replies=answers).run(twice)
     assert rig.said("assistant")[-1] == "Friday is free."
     assert len(rig.studio.room.recording.heard()) == 3
     assert rig.session.agent_state != "speaking"
@@ -225,7 +230,8 @@ async def test_an_early_yes_is_the_answer() -> None:
 
     rig = await LiveKitRig().run(agrees)
     assert rig.said("user") == ["yes"]
-    assert rig.said("assistant")[0] == asks
+    assert asks.startswith(rig.said("assistant")[0])
+    assert any(line.startswith("YieldFloor(answer)") for line in rig.decided)
 
 
 async def test_what_is_said_between_two_texts_of_the_agents_stops_neither() -> None:
@@ -267,7 +273,7 @@ async def test_turns_that_the_recogniser_ends_are_whole_turns() -> None:
 
     rig = await LiveKitRig(vad=None, turn_handling={"turn_detection": "stt"}).run(script)
     assert rig.said("user") == ["no wait I meant Thursday"]
-    assert rig.transcribed == ["no wait I meant Thursday"]
+    assert rig.transcribed == ["no wait", "no wait I meant Thursday"]
 
 
 class WholeUtterances(ScriptedSTT):

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from livekit.agents.voice.speech_handle import SpeechHandle
+
 from bargein.call import Call
 from bargein.core.decisions import Decision, YieldFloor
 from bargein.core.events import CallEnded, PlayoutWorded
@@ -34,6 +36,8 @@ class LiveKitCall(Call):
         """True while the voice is silent and has more to say."""
         self.hung_up: list[Callable[[], None]] = []
         """Told that the call ends, while the session still listens."""
+        self.current_speech: Callable[[], SpeechHandle | None] = lambda: None
+        """What the session is saying, or about to."""
         self.ending: Callable[[], bool] = lambda: False
         """Is the session coming to its end?"""
         self.voice_left_ms: Callable[[], float | None] = lambda: None

@@ -255,13 +255,14 @@ class Bargein(Manners[LiveKitCall]):
         if self._session is not None:
             return
         self._session = session
-        for part in (self._lock, self._memory, self._nodes, self._words):
+        for part in (self._lock, self._memory, self._nodes):
             part.session = session
         session.on("speech_created", self._speech_created)
         session.on("function_tools_executed", self._tools_executed)
         session.on("overlapping_speech", self._overlap)
         session.on("close", self._closed)
         self._call.ending = partial(compat.closing, session)
+        self._call.current_speech = lambda: session.current_speech
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         call, session = self._call, self._session

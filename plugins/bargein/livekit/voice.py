@@ -264,15 +264,12 @@ class VoiceOutput(io.AudioOutput):
     def _unnamed(self) -> Source:
         """Audio that comes from no text-to-speech: the application's own, or a realtime model's."""
         call = self._call
-        speech = next((one for one in call.speeches if one.transcript and not one.began), None)
+        speech = call.speeches.of(call.current_speech())
         source = Source(f"audio_{uuid4().hex[:12]}", speech)
         if speech is not None:
             call.add_script(source.stream, speech.transcript, apart=False)
-            speech.on_words = lambda text: self._more(source, text)
+            speech.on_words = lambda text: call.words_made(source.stream, text)
         return source
-
-    def _more(self, source: Source, text: str) -> None:
-        self._call.words_made(source.stream, text)
 
     # --- what the floor wants ---
 

@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from livekit.agents import AgentSession, stt
+from livekit.agents import stt
 
 from bargein.core.decisions import (
     Decision,
@@ -76,7 +76,6 @@ class CallerWords:
         self._told_speaks = False  # and whether it has told the session
         self._withheld_start: stt.SpeechEvent | None = None
         self._again: asyncio.TimerHandle | None = None
-        self.session: AgentSession[Any] | None = None
         self.has_vad = False
         """True where a VAD tells when the caller speaks; else the recogniser does."""
         call.decided.append(self._obey)
@@ -218,7 +217,7 @@ class CallerWords:
         It drops one that meets a speech which nobody may interrupt, and answers one from a history
         that lacks what is still being cut.
         """
-        speech = self.session.current_speech if self.session else None
+        speech = self._call.current_speech()
         if speech is None or speech.done():
             return False
         return speech.interrupted or not speech.allow_interruptions

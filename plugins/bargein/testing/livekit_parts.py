@@ -83,15 +83,16 @@ class _Hearing(vad.VADStream):
         self._ours = ours
         self._samples = 0
         self._speech_s = self._silence_s = 0.0
+        self._frames: list[rtc.AudioFrame] = []
         super().__init__(ours)
 
     def turned(self, speaking: bool) -> None:
         if self._event_ch.closed:
             return
         self._silence_s = 0.0
-        self._send(
-            vad.VADEventType.START_OF_SPEECH if speaking else vad.VADEventType.END_OF_SPEECH
-        )
+        kind = vad.VADEventType.START_OF_SPEECH if speaking else vad.VADEventType.END_OF_SPEECH
+        frames, self._frames = self._frames, []
+        self._send(kind, frames=frames)
         self._speech_s = 0.0
 
     def _send(self, kind: vad.VADEventType, **options: Any) -> None:
@@ -112,6 +113,8 @@ class _Hearing(vad.VADStream):
             if not isinstance(frame, rtc.AudioFrame):
                 continue
             waiting += frame.samples_per_channel
+            if self._ours.speaking:
+                self._frames.append(frame)
             while waiting >= _WINDOW:
                 waiting -= _WINDOW
                 self._samples += _WINDOW
