@@ -83,41 +83,22 @@ class Lock:
         From there on its parts are speeches of their own: LiveKit locks a whole speech or none.
         """
         marked = Marked(tag=self._tag, patterns=self._patterns)
-        rest: _Rest | None = None
+        parts = _Parts(self, handle)
         try:
             async for chunk in made:
                 content = _content(chunk)
-                if not content:
-                    pieces = marked.end() if isinstance(chunk, FlushSentinel) else []
-                else:
-                    pieces = marked.feed(content)
-                mine = ""
-                for piece in pieces:
-                    if rest is None and not piece.must_hear:
-                        mine += piece.text
-                        continue
-                    if rest is None:
-                        rest = _Rest(self, handle)
-                    rest.add(piece)
                 if content is None:
-                    if mine:
+                    if isinstance(chunk, FlushSentinel) and (mine := parts.take(marked.end())):
                         yield mine
                     yield chunk
-                elif mine or not content or not isinstance(chunk, str):
-                    yield _with_content(chunk, mine)
-            mine = ""
-            for piece in marked.end():
-                if rest is None and not piece.must_hear:
-                    mine += piece.text
                     continue
-                if rest is None:
-                    rest = _Rest(self, handle)
-                rest.add(piece)
-            if mine:
+                mine = parts.take(marked.feed(content)) if content else ""
+                if mine or not isinstance(chunk, str):
+                    yield _with_content(chunk, mine)
+            if mine := parts.take(marked.end()):
                 yield mine
         finally:
-            if rest is not None:
-                rest.end()
+            parts.end()
 
     def of_reply(self, text: str) -> MessageLocked:
         """A part of a reply that must be heard."""
@@ -134,6 +115,35 @@ class Lock:
                 self.say(replace(message, text=decision.text), lock=False)
             except RuntimeError:
                 pass  # the session comes to its end: the next call will say it
+
+
+class _Parts:
+    """Tells what the reply itself says from what follows the first of it that must be heard."""
+
+    def __init__(self, lock: Lock, handle: SpeechHandle | None) -> None:
+        self._lock = lock
+        self._handle = handle
+        self._rest: _Rest | None = None
+        self._gap = ""  # white space that belongs to the reply only if the reply goes on
+
+    def take(self, pieces: Iterable[Piece]) -> str:
+        """The reply's own share of these."""
+        mine = ""
+        for piece in pieces:
+            if self._rest is None and not piece.must_hear:
+                text = self._gap + piece.text
+                mine += text.rstrip()
+                self._gap = text[len(text.rstrip()) :]
+                continue
+            if self._rest is None:
+                self._rest = _Rest(self._lock, self._handle)
+            self._rest.add(piece)
+        return mine
+
+    def end(self) -> None:
+        """There is no more of it."""
+        if self._rest is not None:
+            self._rest.end()
 
 
 class _Rest:
