@@ -14,8 +14,8 @@ CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "
 """No clock, no loop, no log, no file, no randomness."""
 
 HOSTS = {
-    "call", "core", "detect", "handlers", "interruption", "journal", "language", "manners",
-    "memory", "notes", "playback", "pump",
+    "call", "core", "detect", "handlers", "hearing", "interruption", "journal", "language",
+    "manners", "memory", "notes", "onset", "playback", "progress", "pump",
 }  # fmt: skip
 """What every host builds on; hosts never import each other."""
 
@@ -28,6 +28,9 @@ MAY_IMPORT = {
     "memory": {"core", "memory"},
     "journal": {"core", "journal"},
     "call": {"core", "pump"},
+    "hearing": {"call", "core", "detect"},
+    "onset": {"call", "core"},
+    "progress": {"call", "core"},
     "handlers": set(),
     "interruption": {"core"},
     "notes": {"core"},

@@ -18,7 +18,7 @@ from bargein.cli.bench.report import as_json, table
 from bargein.cli.bench.row import Row, middle, percentile, quartiles
 from bargein.cli.bench.samples import Watched, astray, noise
 from bargein.core.events import TimePassed, UserWordsHeard
-from bargein.testing.pipecat_parts import WORD_S
+from bargein.testing.tones import WORD_S
 
 KEYS = {"name", "unit", "ours", "stock", "ratio", "budget", "met", "spread"}
 

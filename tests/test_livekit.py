@@ -546,7 +546,7 @@ async def test_a_yield_tells_what_was_heard_and_what_was_not() -> None:
 # --- bad input: one sentence, and the call runs as LiveKit would run it ---
 
 
-def bare(manners: Bargein, options: dict[str, Any]) -> AgentSession[Any]:
+def bare(_: Bargein, options: dict[str, Any]) -> AgentSession[Any]:
     """A session as an application makes it that forgot about us."""
     return AgentSession(**options)
 

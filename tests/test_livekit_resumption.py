@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import Agent, function_tool
 from livekit.agents.llm import ChatMessage
 
 from bargein import Kind
@@ -222,7 +222,7 @@ async def test_a_function_that_is_out_when_the_floor_is_taken_answers_once() -> 
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     @function_tool
-    async def look_up(context: RunContext[None]) -> str:
+    async def look_up() -> str:
         """Look it up."""
         begun.set()
         await may_end.wait()

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bargein.core.decisions import Decision
-from bargein.testing import Scene, load, matches, play, written
-from bargein.testing import livekit_player, pipecat_player
+from bargein.testing import Scene, livekit_player, load, matches, pipecat_player, play, written
 from bargein.testing.rules import rules_of
 from bargein.testing.stage import Played
 

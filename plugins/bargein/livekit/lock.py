@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
@@ -111,10 +112,8 @@ class Lock:
     def _obey(self, decision: Decision) -> None:
         if isinstance(decision, SpeakAgain):
             message = must_hear(decision.text, decision.message_id)
-            try:
+            with contextlib.suppress(RuntimeError):  # the session ends: the next call says it
                 self.say(replace(message, text=decision.text), lock=False)
-            except RuntimeError:
-                pass  # the session comes to its end: the next call will say it
 
 
 class _Parts:

@@ -102,7 +102,7 @@ class Bargein(Manners[LiveKitCall]):
 
     # --- the parts, for a session of your own ---
 
-    def stt(self, inner: stt.STT | str) -> BargeinSTT:
+    def stt(self, inner: stt.STT[Any] | str) -> BargeinSTT:
         """Your STT, with the floor in between: ``AgentSession(stt=manners.stt(...))``."""
         if isinstance(inner, str):
             inner = inference.STT.from_model_string(inner)
@@ -215,7 +215,7 @@ class Bargein(Manners[LiveKitCall]):
             attached.say(message.text, add_to_chat_ctx=append_to_context)
         return message.message_id
 
-    def tools(self) -> list[llm.FunctionTool]:
+    def tools(self) -> list[llm.FunctionTool[Any, Any]]:
         """Let the LLM decide: ``Agent(tools=[*manners.tools(), ...])``."""
         return tools(self.resume, self.forget)
 

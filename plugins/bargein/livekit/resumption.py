@@ -83,10 +83,10 @@ class Memory:
         if handle is not None:
             await self._due(chat_ctx, handle)
         newest, said = _turn(chat_ctx), Said()
-        if newest is not None and newest.id not in self._seen and self._matters():
-            # A run that was begun on a guess reaches nobody until its turn is confirmed.
-            if handle is None or await compat.scheduled(handle):
-                said = self._turn_taken(newest)
+        matters = newest is not None and newest.id not in self._seen and self._matters()
+        # A run that was begun on a guess reaches nobody until its turn is confirmed.
+        if newest and matters and (handle is None or await compat.scheduled(handle)):
+            said = self._turn_taken(newest)
         if not said.answers:
             self._put_notes(chat_ctx)
         return said

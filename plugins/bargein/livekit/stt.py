@@ -21,11 +21,11 @@ from bargein.manners import BargeinError
 from .words import CallerWords
 
 
-class BargeinSTT(stt.STT):
+class BargeinSTT(stt.STT[Any]):
     """An STT of the application's, whose words wait here while the agent has the floor."""
 
     def __init__(
-        self, words: CallerWords, inner: stt.STT, *, voice: Callable[[], vad.VAD | None]
+        self, words: CallerWords, inner: stt.STT[Any], *, voice: Callable[[], vad.VAD | None]
     ) -> None:
         """Wrap an STT. `Bargein.stt` does it for you.
 
@@ -107,7 +107,7 @@ class _Stream(stt.RecognizeStream):
     def __init__(
         self,
         ours: BargeinSTT,
-        inner: stt.STT,
+        inner: stt.STT[Any],
         *,
         language: NotGivenOr[str],
         conn_options: APIConnectOptions,

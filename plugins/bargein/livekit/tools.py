@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from livekit.agents import StopResponse, function_tool
 from livekit.agents.llm import FunctionTool
@@ -10,7 +11,7 @@ from livekit.agents.llm import FunctionTool
 from bargein.notes import FORGET, FORGETS, RESUME, RESUMES
 
 
-def tools(resume: Callable[[], bool], forget: Callable[[], None]) -> list[FunctionTool]:
+def tools(resume: Callable[[], bool], forget: Callable[[], None]) -> list[FunctionTool[Any, Any]]:
     """Both tools, for ``Agent(tools=[*manners.tools(), ...])``."""
 
     async def resumed() -> dict[str, bool]:

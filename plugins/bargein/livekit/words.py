@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -54,6 +54,23 @@ class _Kept:
     @property
     def text(self) -> str:
         return " ".join(event.alternatives[0].text.strip() for event in self.events)
+
+
+def _joined(events: Iterable[stt.SpeechEvent]) -> stt.SpeechEvent:
+    """Final words that are released together: told one by one, the first could be a turn."""
+    first, *others = events
+    if not others:
+        return first
+    said = [event.alternatives[0] for event in (first, *others)]
+    words = [word for one in said for word in one.words or ()]
+    whole = replace(
+        said[0],
+        text=" ".join(one.text.strip() for one in said),
+        end_time=said[-1].end_time,
+        confidence=min(one.confidence for one in said),
+        words=words or None,
+    )
+    return replace(first, alternatives=[whole])
 
 
 class CallerWords:
@@ -203,8 +220,8 @@ class CallerWords:
             self._tell(self._withheld_start)
             self._told_speaks = True
         self._withheld_start = None
-        while self._outbox:
-            self._tell(self._outbox.popleft())
+        said, self._outbox = _joined(self._outbox), deque()
+        self._tell(said)
         self._tell_speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
     def _look_again(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, llm, stt, tts, utils, vad
+from livekit.agents import Agent, AgentSession, LanguageCode, llm, stt, tts, utils, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 from livekit.agents.voice import io
 from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
@@ -131,7 +131,7 @@ class _Hearing(vad.VADStream):
                 )
 
 
-class ScriptedSTT(stt.STT):
+class ScriptedSTT(stt.STT[Any]):
     """Recognises what it is told to."""
 
     def __init__(self) -> None:
@@ -144,11 +144,9 @@ class ScriptedSTT(stt.STT):
         kind = stt.SpeechEventType.FINAL_TRANSCRIPT
         if not final:
             kind = stt.SpeechEventType.INTERIM_TRANSCRIPT
-        self.tells(kind, [stt.SpeechData(language=language, text=text)])
+        self.tells(kind, [stt.SpeechData(language=LanguageCode(language), text=text)])
 
-    def tells(
-        self, kind: stt.SpeechEventType, alternatives: Sequence[stt.SpeechData] = ()
-    ) -> None:
+    def tells(self, kind: stt.SpeechEventType, alternatives: Sequence[stt.SpeechData] = ()) -> None:
         """Any event of a recogniser's, such as the end of a turn."""
         for stream in self._streams:
             stream.tell(stt.SpeechEvent(type=kind, alternatives=list(alternatives)))
@@ -188,7 +186,7 @@ Reply: TypeAlias = Callable[[llm.ChatContext], Sequence[Part]]
 """Makes a reply from the context; an empty one says nothing."""
 
 
-class ScriptedLLM(llm.LLM):
+class ScriptedLLM(llm.LLM[Any]):
     """Answers the n-th run with the n-th reply, word by word, and keeps what it was shown."""
 
     def __init__(
@@ -254,7 +252,7 @@ class _Answer(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="scripted", delta=delta))
 
 
-class ScriptedTTS(tts.TTS):
+class ScriptedTTS(tts.TTS[Any]):
     """Speaks with a `Voice`, ten times faster than the ear, as cloud services do."""
 
     def __init__(
@@ -303,7 +301,7 @@ class _Speaking(tts.SynthesizeStream):
         text, at_s, begun = "", 0.0, False
         async for piece in self._input_ch:
             flushed = not isinstance(piece, str)
-            text += "" if flushed else piece
+            text += piece if isinstance(piece, str) else ""
             words = re.findall(r"\s*\S+\s*" if flushed else r"\s*\S+\s+", text)
             text = text[len("".join(words)) :]
             for word in words:
@@ -392,9 +390,7 @@ class RoomOutput:
             no_room, sample_rate=VOICE_RATE, num_channels=1, track_publish_options=options
         )
         track = rtc.LocalAudioTrack.create_audio_track("agent", self.sink._audio_source)
-        self._tap = rtc.AudioStream(
-            track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10
-        )
+        self._tap = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
         self._reading = asyncio.ensure_future(self._read())
         self.sink._subscribed_fut.set_result(None)  # as if somebody listened
         self.sink._forwarding_task = asyncio.create_task(self.sink._forward_audio())

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import numpy as np
 from pipecat.frames.frames import InputAudioRawFrame
 
-from bargein.testing.pipecat_parts import WORD_S
+from bargein.testing.tones import WORD_S
 
 from .host import IN_RATE, Parts, on_call, parts, until
 from .row import Row, middle, quartiles

@@ -11,7 +11,8 @@ import numpy as np
 from pipecat.frames.frames import InputAudioRawFrame
 
 from bargein.testing.caller import RATE, Utterance, utterance
-from bargein.testing.pipecat_parts import PCM, WORD_S, PacedOutput
+from bargein.testing.pipecat_parts import PacedOutput
+from bargein.testing.tones import PCM, WORD_S
 
 from .host import OnCall, Who, on_call, parts, until
 from .row import Row, middle, quartiles

@@ -18,7 +18,8 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.time import time_now_iso8601
 
-from bargein.testing.pipecat_parts import WORD_S, PacedOutput
+from bargein.testing.pipecat_parts import PacedOutput
+from bargein.testing.tones import WORD_S
 
 from .host import STOCK, OnCall, Parts, Who, on_call, parts, until
 from .row import Row, middle, quartiles

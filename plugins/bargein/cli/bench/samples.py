@@ -20,7 +20,7 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.playback import AudioOut, CutOut, Out, Playback
-from bargein.testing.pipecat_parts import PCM, WORD_S
+from bargein.testing.tones import PCM, WORD_S
 
 from .host import on_call, parts, until
 from .row import Row
