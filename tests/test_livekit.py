@@ -19,6 +19,7 @@ from livekit.agents import (
     StopResponse,
     function_tool,
 )
+from livekit.agents.inference import OverlappingSpeechEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType, STTCapabilities
 
 from bargein import Overlap, Verdict, standard_rules
@@ -541,6 +542,23 @@ async def test_a_yield_tells_what_was_heard_and_what_was_not() -> None:
     assert news.heard + news.unheard == SAYS
     assert rig.said("assistant")[0].startswith(news.heard)
     assert news.caller_words == "no wait"
+
+
+async def test_livekits_own_detector_is_one_more_opinion() -> None:
+    async def script(rig: LiveKitRig) -> None:
+        await rig.agent_says()
+        await asyncio.sleep(0.6)
+        rig.voice(True)
+        await asyncio.sleep(0.2)
+        rig.session.emit("overlapping_speech", OverlappingSpeechEvent(probability=0.1))
+        await asyncio.sleep(0.2)
+        rig.voice(False)
+        await rig.done()
+
+    rig = await LiveKitRig().run(script)
+    assert "HoldFloor(backchannel): sounds like a listener" in rig.decided
+    handling = Bargein().turn_handling(turn_detection="vad", interruption={"mode": "adaptive"})
+    assert handling["interruption"]["mode"] == "adaptive"
 
 
 # --- bad input: one sentence, and the call runs as LiveKit would run it ---

@@ -17,6 +17,8 @@ from bargein.core.resumption import Resumption
 
 from .speeches import Speeches
 
+_NO_END = 1_000_000
+
 log = logging.getLogger("bargein")
 
 
@@ -43,6 +45,8 @@ class LiveKitCall(Call):
         self.voice_left_ms: Callable[[], float | None] = lambda: None
         self.heard_text: str | None = None
         """What was heard of the stretch of speech that has just ended early."""
+        self.vetoed: dict[str, Any] = {}
+        """The session's options, where its own detector would interrupt by itself."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self.decided.append(self._yielded)
 
@@ -73,6 +77,13 @@ class LiveKitCall(Call):
         task = asyncio.ensure_future(act)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    def _settled(self) -> None:
+        super()._settled()
+        if self.vetoed:
+            # As few words as nobody says are too few to stop the agent.
+            held = self.in_charge and (self.agent_has_floor or self.locked)
+            self.vetoed["min_words"] = _NO_END if held else 0
 
     def _yielded(self, decision: Decision) -> None:
         if self.in_charge and isinstance(decision, YieldFloor):

@@ -42,7 +42,6 @@ from .words import CallerWords
 __all__ = ["Bargein", "BargeinError"]
 
 INTERRUPTION: dict[str, Any] = {
-    "mode": "vad",
     "min_words": 0,
     "discard_audio_if_uninterruptible": False,
     "resume_false_interruption": False,
@@ -118,9 +117,11 @@ class Bargein(Manners[LiveKitCall]):
 
         Args:
             **overrides: the rest of LiveKit's options, such as ``turn_detection`` or
-                ``endpointing``; of ``interruption``, what the floor decides stays its own.
+                ``endpointing``. Of ``interruption``, what the floor decides stays its own; with
+                ``{"mode": "adaptive"}`` LiveKit's detector is heard as one more opinion.
         """
-        interruption = {**overrides.pop("interruption", {}), **INTERRUPTION}
+        theirs = overrides.pop("interruption", {})
+        interruption = {"mode": "vad", **theirs, **INTERRUPTION}
         return {**overrides, "interruption": interruption}
 
     def attach(self, session: AgentSession[Any]) -> None:
@@ -136,7 +137,10 @@ class Bargein(Manners[LiveKitCall]):
             return
         call = self._call
         self._words.has_vad = session.vad is not None
-        session.options.interruption.update(INTERRUPTION)  # type: ignore[typeddict-item]
+        options: dict[str, Any] = session.options.interruption  # type: ignore[assignment]
+        options.update(INTERRUPTION)
+        if options.setdefault("mode", "vad") == "adaptive":
+            call.vetoed = options
         compat.hear_from_the_start(session)
         call.has_stt = call.attached = True
         call.spawn(self._begin())
@@ -303,9 +307,9 @@ class Bargein(Manners[LiveKitCall]):
             self._nodes.tool_finished(tool.call_id, output.output if output else "")
 
     def _overlap(self, event: Any) -> None:
-        probability = getattr(event, "probability", None)
-        if isinstance(probability, (int, float)):
-            self._call.score("livekit", 1.0 - probability)
+        """LiveKit's own detector has an opinion of who talks over whom."""
+        if not getattr(event, "agent_ended", False):
+            self._call.score("livekit", 1.0 - event.probability)
 
     async def _over(self) -> None:
         try:
