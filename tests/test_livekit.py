@@ -26,7 +26,7 @@ from bargein import Overlap, Verdict, standard_rules
 from bargein.interruption import Interruption
 from bargein.livekit import Bargein, BargeinError
 from bargein.testing.livekit_parts import Call, RoomOutput, ScriptedSTT, ScriptedTTS, metronome
-from livekit_rig import SAYS, LiveKitRig
+from livekit_rig import KEEPS_RESULTS, SAYS, LiveKitRig
 
 
 async def listens(rig: LiveKitRig, words: str = "uh-huh") -> None:
@@ -178,6 +178,7 @@ async def test_the_history_holds_no_word_that_was_not_heard() -> None:
         assert text.split() == words[: round((ended - begun) / 0.3)]
 
 
+@KEEPS_RESULTS
 async def test_a_finished_function_call_is_not_made_again_after_an_interruption() -> None:
     """livekit/agents#3702: its result was lost, and the table booked twice."""
     booked: list[str] = []

@@ -119,7 +119,7 @@ async def test_an_emergency_silences_it_and_all_behind_it() -> None:
     assert CODE.startswith(first.heard)
     assert 0 < first.played_ms < len(CODE.split()) * 300
     assert (second.state, second.heard) == (Delivery.UNDELIVERED, "")
-    assert rig.said("assistant")[1] == first.heard
+    assert rig.said("assistant")[1].startswith(first.heard)
 
 
 async def test_a_key_breaks_it_off_where_its_policy_says_so() -> None:
@@ -273,7 +273,7 @@ async def test_an_agent_may_be_uninterruptible_and_may_change() -> None:
         rig.voice(True)
         rig.hears("stop", final=False)
         await asyncio.sleep(0.3)
-        assert rig.decided == ["HoldFloor: critical message"]
+        assert set(rig.decided) == {"HoldFloor: critical message"}
         rig.manners.interruptible = True
         rig.hears("stop please", final=False)
         await rig.until(lambda: any("YieldFloor" in line for line in rig.decided))

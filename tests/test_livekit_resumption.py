@@ -11,7 +11,7 @@ from bargein import Kind
 from bargein.livekit import Bargein
 from bargein.memory import MemoryStore
 from bargein.testing.livekit_parts import Call
-from livekit_rig import LiveKitRig
+from livekit_rig import KEEPS_RESULTS, LiveKitRig
 
 POLICY = "Items can be returned within thirty days, as long as you have the receipt."
 
@@ -218,6 +218,7 @@ async def test_a_call_that_broke_off_is_gone_on_with_in_the_next() -> None:
     ]
 
 
+@KEEPS_RESULTS
 async def test_a_function_that_is_out_when_the_floor_is_taken_answers_once() -> None:
     begun, may_end = asyncio.Event(), asyncio.Event()
 

@@ -79,12 +79,13 @@ class Ledger:
         )
         if script := call.script(source.stream):
             call.feed(PlayoutWorded(at_ms=call.now_ms, text=script))
+        self._progress.begun(call.voice_left_ms())
         if speech is not None and speech.locked:
             loop = asyncio.get_running_loop()
             self._too_long = loop.call_later(self._max_lock_ms / 1000, self._warn, source)
 
     def word(self, word: str, *, timed: bool) -> None:
-        """A word of it begins to sound."""
+        """A word of it has been heard."""
         self._progress.word(word, self._call.voice_left_ms(), timed=timed)
 
     def audio(self) -> None:

@@ -213,8 +213,10 @@ class Bargein(Manners[LiveKitCall]):
         if not compat.started(attached):
             raise BargeinError("nothing can be said yet: await session.start(...) first")
         self._archive.receipts.pop(message.message_id, None)  # of an earlier one with that id
-        if must_hear:
+        if must_hear and self._call.attached:
             self._lock.say(message, add_to_chat_ctx=append_to_context)
+        elif must_hear:  # as well as LiveKit can by itself
+            attached.say(message.text, allow_interruptions=False, add_to_chat_ctx=append_to_context)
         else:
             attached.say(message.text, add_to_chat_ctx=append_to_context)
         return message.message_id
@@ -281,10 +283,11 @@ class Bargein(Manners[LiveKitCall]):
         top = session.output.audio
         if top is None:
             return
-        leaf = top
-        while leaf.next_in_chain is not None and not isinstance(leaf, VoiceOutput):
+        leaf, placed = top, False
+        while leaf.next_in_chain is not None:
+            placed = placed or (isinstance(leaf, VoiceOutput) and not leaf.closed)
             leaf = leaf.next_in_chain
-        if not isinstance(leaf, VoiceOutput) or leaf.closed:
+        if not placed:
             session.output.replace_audio_tail(
                 VoiceOutput(self._call, leaf, voice=self._voice, max_lock_ms=self._max_lock_ms)
             )

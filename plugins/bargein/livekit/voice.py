@@ -312,7 +312,10 @@ class VoiceOutput(io.AudioOutput):
             self._awake.clear()
             now_ms = self._call.clock_ms()
             for out in self._voice.take(now_ms):
-                await self._let_out(out)
+                try:
+                    await self._let_out(out)
+                except Exception as error:  # a sink that fails does so for every piece
+                    self._call.report("voice", error)
             wake_ms = self._voice.wake_at(now_ms)
             if self._alarm is not None:
                 self._alarm.cancel()

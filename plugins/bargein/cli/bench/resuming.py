@@ -8,7 +8,7 @@ from typing import Any
 
 from pipecat.frames.frames import LLMMessagesAppendFrame
 
-from bargein.testing.pipecat_parts import WORD_S
+from bargein.testing.tones import WORD_S
 
 from .host import OnCall, on_call, parts, until
 from .overlaps import REPLY, say_over
