@@ -90,7 +90,6 @@ class Bargein(Manners[LiveKitCall]):
             self._judges,
             speech=self._speech,
             tell_llm=self._tells_llm,
-            settle=self._settle_loans,
         )
         self._nodes = Nodes(call, self._lock, self._memory)
         self._vad: BargeinVAD | None = None

@@ -15,15 +15,14 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 from bargein.core.decisions import (
     AcknowledgeYield,
     Decision,
-    Kind,
     OfferResumption,
     ResumeSpeech,
     YieldFloor,
 )
-from bargein.core.events import TurnTaken
 from bargein.language import Judges
 from bargein.language.speech import acknowledgement, bridge, offer
 from bargein.notes import missed, wanted
+from bargein.turns import Turns
 
 from . import compat
 from .call import LiveKitCall
@@ -54,7 +53,6 @@ class Memory:
         *,
         speech: Mapping[str, str],
         tell_llm: bool,
-        settle: Callable[[], None],
     ) -> None:
         """Make the memory of a call. `Bargein` does it for you.
 
@@ -63,15 +61,11 @@ class Memory:
             judges: tell "go on", yes and no.
             speech: the agent's own words for it.
             tell_llm: whether the LLM is told what an interruption left unheard.
-            settle: run before it goes on with anything; it drops what has become another worker's.
         """
         self._call = call
-        self._judges = judges
+        self._turns = Turns(call, judges)
         self._speech = speech
         self._tells = tell_llm
-        self._settle = settle
-        self._cut: YieldFloor | None = None
-        self._taken: list[Decision] | None = None  # what is decided about a turn, while it is
         self._seen: deque[str] = deque(maxlen=64)
         self._notes: deque[tuple[str, llm.ChatMessage, bool]] = deque(maxlen=_NOTES)
         self._changed = asyncio.Event()
@@ -106,13 +100,13 @@ class Memory:
     def _matters(self) -> bool:
         """Does it make a difference what the caller said?"""
         call = self._call
-        return bool(call.unfinished) or self._cut is not None or call.may_acknowledge
+        return bool(call.unfinished) or self._turns.cut is not None or call.may_acknowledge
 
     def _turn_taken(self, newest: llm.ChatMessage) -> Said:
         """The caller's turn is complete."""
         self._seen.append(newest.id)
-        cut, self._cut = self._cut, None
-        for decision in self._decided_about(newest.text_content or ""):
+        decided, cut = self._turns.taken(newest.text_content or "")
+        for decision in decided:
             match decision:
                 case ResumeSpeech() if decision.in_own_words:
                     self._note(newest, wanted(decision), behind=True)
@@ -128,20 +122,6 @@ class Memory:
                     pass
         self._missed(newest, cut)
         return Said()
-
-    def _decided_about(self, text: str) -> list[Decision]:
-        """What the floor makes of a turn."""
-        taken: list[Decision] = []
-        self._settle()
-        self._taken = taken
-        self._call.guarded("resumption memory", self._tell, text)
-        self._taken = None
-        return taken
-
-    def _tell(self, text: str) -> None:
-        call = self._call
-        kind, agrees = self._judges.turn(text, agent_said=call.last_said)
-        call.feed(TurnTaken(at_ms=call.now_ms, text=text, kind=kind, agrees=agrees))
 
     def _missed(self, turn: llm.ChatMessage, cut: YieldFloor | None) -> None:
         if cut is not None and self._tells:
@@ -161,10 +141,8 @@ class Memory:
     def _obey(self, decision: Decision) -> None:
         self._changed.set()
         match decision:
-            case YieldFloor() if not decision.breaks_lock and decision.kind is not Kind.ANSWER:
-                self._cut = decision if decision.unheard.strip() else None
-            case ResumeSpeech() | AcknowledgeYield() if self._taken is not None:
-                self._taken.append(decision)
+            case ResumeSpeech() if self._turns.deciding:
+                pass
             case ResumeSpeech() if decision.in_own_words:
                 self._ask(lambda session: session.generate_reply(instructions=wanted(decision)))
             case ResumeSpeech():

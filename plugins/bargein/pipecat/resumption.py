@@ -12,15 +12,14 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from bargein.core.decisions import (
     AcknowledgeYield,
     Decision,
-    Kind,
     OfferResumption,
     ResumeSpeech,
     YieldFloor,
 )
-from bargein.core.events import TurnTaken
 from bargein.language import Judges
 from bargein.language.speech import acknowledgement, bridge, offer
 from bargein.notes import missed, wanted
+from bargein.turns import Turns
 
 from .call import PipecatCall
 
@@ -52,14 +51,12 @@ class ResumptionMemory(FrameProcessor):
         super().__init__(enable_direct_mode=True, **kwargs)
         self._bargein_call = call
         call.has_memory = True
-        self._judges = judges
+        self._floor_turns = Turns(call, judges)
         self._speech = speech
         self.context: LLMContext | None = None
         """The call's context, once it is known."""
         self._seen: object = None  # the user's message that was looked at last
-        self._taken: list[Decision] | None = None  # what is decided about a turn, while it is
         self._tells = tell_llm
-        self._cut: YieldFloor | None = None
         call.decided.append(self._obey)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -96,9 +93,8 @@ class ResumptionMemory(FrameProcessor):
         if newest is None or newest is self._seen:
             return None, False
         self._seen = newest
-        text = _text_of(newest.get("content"))
-        cut, self._cut = self._cut, None
-        for decision in self._decided_about(text):
+        decided, cut = self._floor_turns.taken(_text_of(newest.get("content")))
+        for decision in decided:
             match decision:
                 case ResumeSpeech() if decision.in_own_words:
                     self._note(context, wanted(decision), before=None)
@@ -127,26 +123,9 @@ class ResumptionMemory(FrameProcessor):
         messages.insert(place, {"role": "developer", "content": text})
         context.set_messages(messages)
 
-    def _decided_about(self, text: str) -> list[Decision]:
-        """What the floor makes of a turn."""
-        taken: list[Decision] = []
-        self._taken = taken
-        self._bargein_call.guarded("resumption memory", self._tell, text)
-        self._taken = None
-        return taken
-
-    def _tell(self, text: str) -> None:
-        call = self._bargein_call
-        kind, agrees = self._judges.turn(text, agent_said=call.last_said)
-        call.feed(TurnTaken(at_ms=call.now_ms, text=text, kind=kind, agrees=agrees))
-
     def _obey(self, decision: Decision) -> None:
         match decision:
-            case YieldFloor() if not decision.breaks_lock and decision.kind is not Kind.ANSWER:
-                self._cut = decision if decision.unheard.strip() else None
-            case ResumeSpeech() | AcknowledgeYield() if self._taken is not None:
-                self._taken.append(decision)
-            case ResumeSpeech():
+            case ResumeSpeech() if not self._floor_turns.deciding:
                 self.create_task(self._goes_on(decision))
             case OfferResumption():
                 asks = TTSSpeakFrame(offer(self._speech, decision.topic))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein.testing.pipecat_parts import PacedOutput
+from bargein.testing.tones import PCM, WORD_S
 
 from .host import Parts, Who, on_call, parts, until
 from .overlaps import say_over
@@ -54,7 +55,6 @@ def _rhythm(text: str, rate: int) -> tuple[npt.NDArray[np.bool_], list[tuple[str
         sounds = np.ones(round(len(written) * WORD_S * rate), dtype=np.bool_)
         return sounds, [(word, place * WORD_S) for place, word in enumerate(written)]
     from bargein.testing.speech import speak
-from bargein.testing.tones import PCM, WORD_S
 
     pcm, words = speak(text, rate)
     size = round(WINDOW_S * rate)
