@@ -21,11 +21,13 @@ from livekit.agents import (
 )
 from livekit.agents.inference import OverlappingSpeechEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType, STTCapabilities
+from livekit.plugins import silero
 
 from bargein import Overlap, Verdict, standard_rules
 from bargein.interruption import Interruption
 from bargein.livekit import Bargein, BargeinError
 from bargein.testing.livekit_parts import Call, RoomOutput, ScriptedSTT, ScriptedTTS, metronome
+from bargein.testing.speech import speak
 from livekit_rig import KEEPS_RESULTS, SAYS, LiveKitRig
 
 
@@ -543,6 +545,61 @@ async def test_a_yield_tells_what_was_heard_and_what_was_not() -> None:
     assert news.heard + news.unheard == SAYS
     assert rig.said("assistant")[0].startswith(news.heard)
     assert news.caller_words == "no wait"
+
+
+async def test_a_hold_costs_the_voice_not_a_word() -> None:
+    """LiveKit's own pause drops 200 ms of what was on its way."""
+
+    async def hesitates(rig: LiveKitRig) -> None:
+        await rig.agent_says()
+        await asyncio.sleep(0.8)
+        rig.voice(True)
+        await rig.until(lambda: any(line.startswith("PausePlayout") for line in rig.decided))
+        await asyncio.sleep(0.5)
+        rig.hears("mm-hm")
+        rig.voice(False)
+        await rig.done()
+
+    rig = await LiveKitRig().run(hesitates)
+    parts = rig.studio.room.recording.heard()
+    assert len(parts) == 2
+    made_s = rig.studio.tts.samples / 24_000
+    assert abs(sum(ended - begun for begun, ended in parts) - made_s) < 0.05
+    assert rig.said("assistant") == [SAYS]
+
+
+async def test_the_applications_own_interruption_leaves_what_was_heard() -> None:
+    async def script(rig: LiveKitRig) -> None:
+        await rig.agent_says()
+        await asyncio.sleep(1.0)
+        await rig.session.interrupt()
+        await rig.done()
+
+    rig = await LiveKitRig().run(script)
+    [heard] = rig.said("assistant")
+    assert SAYS.startswith(heard)
+    assert 3 <= len(heard.split()) <= 4
+    assert rig.manners.floor == "open"
+
+
+async def test_livekits_silero_hears_the_onset_of_real_speech() -> None:
+    async def script(rig: LiveKitRig) -> None:
+        await rig.agent_says()
+        await asyncio.sleep(0.6)
+        pcm, _ = speak("Wait a moment please, I meant Thursday.", 16_000)
+        rig.studio.microphone.play(pcm)
+        await rig.until(lambda: rig.decided[:1] == ["DuckPlayout: overlap began"])
+
+    await LiveKitRig(vad=silero.VAD.load()).run(script)
+
+
+async def test_nothing_is_left_running_when_calls_are_over() -> None:
+    await LiveKitRig().run(lambda rig: rig.agent_says("Hello."))
+    before = len(asyncio.all_tasks())
+    for _ in range(3):
+        await LiveKitRig().run(interrupts)
+    await asyncio.sleep(0.1)
+    assert len(asyncio.all_tasks()) == before
 
 
 async def test_livekits_own_detector_is_one_more_opinion() -> None:
