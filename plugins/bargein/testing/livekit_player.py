@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
+from bargein.core.events import ToolFinished, ToolStarted
 from bargein.core.overlap import Rules
 from bargein.livekit import Bargein
 
@@ -58,7 +58,6 @@ class _Session(Stage):
         super().__init__(manners, part)
         self._bargein = manners
         self._studio = studio
-        self._tools: dict[str, asyncio.Event] = {}
 
     async def say(self, line: Line) -> None:
         session = self._studio.session
@@ -80,6 +79,11 @@ class _Session(Stage):
                 studio.vad.speaks(False)
             case "asr~" | "asr":
                 studio.stt.hears(line.what, final=line.who == "asr", language=line.language)
+            case "tool" | "tool.":
+                # A real call would be a turn of the LLM's, and this scene has its own.
+                began = ToolStarted if line.who == "tool" else ToolFinished
+                call = self._bargein._call
+                call.feed(began(at_ms=call.now_ms, name=line.what, call_id=line.what))
 
     async def turn(self, text: str) -> None:
         session = self._studio.session
