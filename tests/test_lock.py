@@ -117,7 +117,7 @@ async def test_an_emergency_silences_it_and_all_behind_it() -> None:
         await rig.manners.say(CODE, must_hear=True, message_id="first", on_cut="repeat")
         await rig.manners.say("It is valid today.", must_hear=True, message_id="second")
         await rig.until(lambda: rig.manners.floor == "agent")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.0)  # all of it has been made by then
         rig.manners.emergency_stop()
         await asyncio.sleep(1.5)
         await rig.agent("Help is coming.")
