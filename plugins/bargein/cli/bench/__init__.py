@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
     )
+    parser.add_argument(
+        "--cuts", type=int, default=60, help="in how many places the agent is cut (default: 60)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"bargein bench --host pipecat: {error}", file=sys.stderr)
             return 2
     rows: list[Row] = []
-    for about, measure in measures(args.host, quick=args.quick):
+    for about, measure in measures(args.host, quick=args.quick, cuts=args.cuts):
         print(f"measuring {about} ...", file=sys.stderr, flush=True)
         rows += measure()
     if args.json:
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def measures(host: str, *, quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+def measures(
+    host: str, *, quick: bool, cuts: int = 60
+) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """Each thing to measure: what it is about, and how; nothing is imported before its turn."""
     from . import thinking
 
@@ -65,7 +70,7 @@ def measures(host: str, *, quick: bool) -> Iterator[tuple[str, Callable[[], list
     if find_spec("espeakng_loader") is not None:  # of the demo extra: without it, no caller speaks
         yield "onsets", lambda: asyncio.run(_onsets(quick))
     yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
-    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick))
+    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick, count=cuts))
     yield "going on", lambda: asyncio.run(resuming.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
     yield "memory", lambda: memory.rows(quick=quick)
