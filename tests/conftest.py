@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from bargein.memory import MemoryStore, Store, open_store
+from livekit_server import MISSING as NO_LIVEKIT_SERVER
+from livekit_server import LiveKitServer, served
+from livekit_server import find as livekit_server_binary
 
 settings.register_profile(
     "bargein",
@@ -54,6 +57,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def livekit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
+    """A real server of our own, on free ports of the loopback."""
+    binary = livekit_server_binary()
+    if binary is None:
+        pytest.skip(NO_LIVEKIT_SERVER)
+    with served(binary, tmp_path_factory.mktemp("livekit")) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(params=["memory", "sqlite", "redis"])

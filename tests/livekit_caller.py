@@ -1,0 +1,185 @@
+"""Somebody who calls over WebRTC, and writes down what they hear."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from livekit import api, rtc
+
+from bargein.testing.caller import FINAL_DELAY_S, LINE_NOISE_DB, PARTIAL_DELAY_S, RATE, Utterance
+from bargein.testing.livekit_parts import VOICE_RATE, Recording
+from bargein.testing.tones import PCM, WORD_S
+from livekit_server import LiveKitServer
+
+_FRAME = RATE // 50
+_HOP = VOICE_RATE // 50
+
+
+class Caller:
+    """One call: the line, and what came out of it."""
+
+    def __init__(self) -> None:
+        self.room = rtc.Room()
+        self.recording = Recording()
+        self.spoken: list[tuple[float, float]] = []
+        """When each utterance was audible, on ``time.monotonic``."""
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=100)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._answered = asyncio.Event()
+        self._noise = np.random.default_rng(0)
+        self._clip: PCM = np.zeros(0, np.int16)
+        self._began: asyncio.Future[float] | None = None
+        self._agent = ""
+
+    async def call(self, server: LiveKitServer) -> None:
+        """Dial; returns when the agent's line is open."""
+        loop = asyncio.get_running_loop()
+
+        @self.room.on("track_subscribed")
+        def _(track: rtc.Track, __: Any, whose: rtc.RemoteParticipant) -> None:
+            self._agent = whose.identity
+            self._tasks.append(loop.create_task(self._listen(track)))
+            self._answered.set()
+
+        wanted = api.RoomConfiguration(agents=[api.RoomAgentDispatch(agent_name="bargein")])
+        name = f"call-{uuid4()}"
+        token = (
+            api.AccessToken(server.key, server.secret)
+            .with_identity("caller")
+            .with_grants(api.VideoGrants(room_join=True, room=name))
+            .with_room_config(wanted)
+            .to_jwt()
+        )
+        await self.room.connect(server.url, token)
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self.room.local_participant.publish_track(track, options)
+        self._tasks.append(loop.create_task(self._talk()))
+        await self._answered.wait()
+        await asyncio.sleep(0.5)  # whatever the line crackles with at first
+
+    async def hang_up(self) -> None:
+        """End the call."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.room.disconnect()
+        await self._source.aclose()
+
+    async def asks(self, method: str, **options: Any) -> Any:
+        """Have the worker do something."""
+        answer = await self.room.local_participant.perform_rpc(
+            destination_identity=self._agent, method=method, payload=json.dumps(options)
+        )
+        return json.loads(answer) if method == "tell" else answer
+
+    async def says(self, what: Utterance) -> None:
+        """Say something; the recogniser writes it down as fast as a streaming service would."""
+        self._began = asyncio.get_running_loop().create_future()
+        self._clip = what.pcm
+        began_s = await self._began
+        self.spoken.append((began_s + what.begins_s, began_s + what.ends_s))
+        for count, (_, ends_s) in enumerate(what.words[:-1], start=1):
+            await _until(began_s + ends_s + PARTIAL_DELAY_S)
+            text = " ".join(word for word, _ in what.words[:count])
+            await self.asks("hears", text=text, final=False)
+        await _until(began_s + what.ends_s + FINAL_DELAY_S)
+        await self.asks("hears", text=what.text, final=True)
+
+    async def hears(self, count: int) -> None:
+        """Wait until the agent has been heard with so many words, from now on."""
+        from_s = time.monotonic()
+        while len(self.heard(from_s)) < count:
+            await asyncio.sleep(0.02)
+
+    async def told(self, answered: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the worker's side of the story is this, and silence on the line."""
+        while True:
+            told: dict[str, Any] = await self.asks("tell")
+            if answered(told) and self.silent_s() > 2 * WORD_S:
+                return told
+            await asyncio.sleep(0.1)
+
+    def silent_s(self) -> float:
+        """How long nothing has been heard."""
+        heard = self.recording.heard()
+        return time.monotonic() - heard[-1][1] if heard else 0.0
+
+    def heard(self, from_s: float = 0.0) -> list[int]:
+        """The pitches of the agent's words: each has one of its own, and lasts as long."""
+        pcm = self.recording.pcm
+        start = max(0, round((from_s - self.recording.from_s) * VOICE_RATE))
+        return words_of(pcm[start:])
+
+    def gaps(self) -> list[float]:
+        """The silences between the first sound and the last, in seconds."""
+        runs = self.recording.heard(apart_s=0.01)
+        return [begun - ended for (_, ended), (begun, _) in zip(runs, runs[1:], strict=False)]
+
+    async def _listen(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
+        try:
+            async for event in stream:
+                self.recording.take(np.frombuffer(event.frame.data, np.int16).copy())
+        finally:
+            await stream.aclose()
+
+    async def _talk(self) -> None:
+        due_s = time.monotonic()
+        while True:
+            heard = self._noise.standard_normal(_FRAME) * 32767 * 10 ** (LINE_NOISE_DB / 20)
+            piece, self._clip = self._clip[:_FRAME], self._clip[_FRAME:]
+            heard[: len(piece)] += piece
+            if len(piece) and self._began is not None and not self._began.done():
+                self._began.set_result(due_s)
+            pcm = np.clip(heard, -32768, 32767).astype("<i2").tobytes()
+            await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, _FRAME))
+            due_s += 0.02
+            await _until(due_s)
+
+
+def pitches(text: str) -> list[int]:
+    """What a text sounds like, in the voice of `testing.tones.metronome`."""
+    return [180 + 20 * (sum(word.encode()) % 12) for word in text.split()]
+
+
+def words_of(pcm: PCM) -> list[int]:
+    """The words in a sound, as their pitches: the other way round."""
+    window = 3 * _HOP
+    shape = np.hanning(window)
+    runs: list[list[int]] = []  # pitch, hops
+    for place in range(0, len(pcm) - window, _HOP):
+        piece = pcm[place : place + window].astype(np.float64)
+        pitch = 0
+        if np.abs(piece).max() > 200:
+            spectrum = np.abs(np.fft.rfft(piece * shape, 8 * window))
+            pitch = 20 * round(float(spectrum.argmax()) * VOICE_RATE / (8 * window) / 20)
+        if runs and runs[-1][0] == pitch:
+            runs[-1][1] += 1
+        else:
+            runs.append([pitch, 1])
+    each = WORD_S * VOICE_RATE / _HOP
+    return [pitch for pitch, hops in runs if pitch for _ in range(round(hops / each))]
+
+
+@asynccontextmanager
+async def calling(server: LiveKitServer) -> AsyncIterator[Caller]:
+    """A call, hung up in the end."""
+    caller = Caller()
+    try:
+        async with asyncio.timeout(30):
+            await caller.call(server)
+        async with asyncio.timeout(60):
+            yield caller
+    finally:
+        await caller.hang_up()
+
+
+async def _until(at_s: float) -> None:
+    await asyncio.sleep(max(0.0, at_s - time.monotonic()))
