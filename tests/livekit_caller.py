@@ -36,7 +36,7 @@ class Caller:
         self._began: asyncio.Future[float] | None = None
         self._agent = ""
 
-    async def call(self, server: LiveKitServer) -> None:
+    async def call(self, server: LiveKitServer, *, stock: bool) -> None:
         """Dial; returns when the agent's line is open."""
         loop = asyncio.get_running_loop()
 
@@ -46,13 +46,13 @@ class Caller:
             self._tasks.append(loop.create_task(self._listen(track)))
             self._answered.set()
 
-        wanted = api.RoomConfiguration(agents=[api.RoomAgentDispatch(agent_name="bargein")])
+        agent = api.RoomAgentDispatch(agent_name="bargein", metadata="stock" if stock else "")
         name = f"call-{uuid4()}"
         token = (
             api.AccessToken(server.key, server.secret)
             .with_identity("caller")
             .with_grants(api.VideoGrants(room_join=True, room=name))
-            .with_room_config(wanted)
+            .with_room_config(api.RoomConfiguration(agents=[agent]))
             .to_jwt()
         )
         await self.room.connect(server.url, token)
@@ -117,10 +117,16 @@ class Caller:
         start = max(0, round((from_s - self.recording.from_s) * VOICE_RATE))
         return words_of(pcm[start:])
 
-    def gaps(self) -> list[float]:
-        """The silences between the first sound and the last, in seconds."""
+    def longest_gap_s(self) -> float:
+        """The longest silence between the first sound and the last."""
         runs = self.recording.heard(apart_s=0.01)
-        return [begun - ended for (_, ended), (begun, _) in zip(runs, runs[1:], strict=False)]
+        between = zip(runs, runs[1:], strict=False)
+        return max((begun - ended for (_, ended), (begun, _) in between), default=0.0)
+
+    def silent_after_s(self) -> float:
+        """How long the agent was heard after the newest utterance had begun."""
+        begun_s = self.spoken[-1][0]
+        return next(to for _, to in self.recording.heard() if to > begun_s) - begun_s
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
@@ -169,12 +175,12 @@ def words_of(pcm: PCM) -> list[int]:
 
 
 @asynccontextmanager
-async def calling(server: LiveKitServer) -> AsyncIterator[Caller]:
-    """A call, hung up in the end."""
+async def calling(server: LiveKitServer, *, stock: bool = False) -> AsyncIterator[Caller]:
+    """A call, hung up in the end; with a LiveKit session as it is, if you like."""
     caller = Caller()
     try:
         async with asyncio.timeout(30):
-            await caller.call(server)
+            await caller.call(server, stock=stock)
         async with asyncio.timeout(60):
             yield caller
     finally:

@@ -4,9 +4,18 @@ say and what the recogniser has understood, and asks what came of it."""
 import asyncio
 import json
 import logging
+from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, AgentServer, JobContext, JobExecutorType, JobProcess, llm
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    JobContext,
+    JobExecutorType,
+    JobProcess,
+    llm,
+)
 from livekit.plugins import silero  # here: a thread may not register plugins
 
 from bargein.livekit import Bargein
@@ -26,13 +35,19 @@ server = AgentServer(
     setup_fnc=prewarm,
     host="127.0.0.1",
     http_proxy=None,
+    load_fnc=lambda: 0.0,  # or a busy machine gets no call
 )
 
 
 def noted(chat_ctx: llm.ChatContext) -> list[str]:
     """Repeat what the caller has said, so that they can hear what arrived."""
     said = [one for one in chat_ctx.items if isinstance(one, llm.ChatMessage) and one.role == "user"]
-    return [f"Noted: {said[-1].text_content}."] if said else []
+    return [note(said[-1].text_content or "")] if said else []
+
+
+def note(text: str) -> str:
+    """No question: an agent that asks one is answered with "go on"."""
+    return f"Noted: {text.rstrip('?.')}."
 
 
 @server.rtc_session(agent_name="bargein")
@@ -43,19 +58,24 @@ async def call(ctx: JobContext) -> None:
     manners.add_event_handler(
         "on_decision", lambda _, d: decided.append(written(d).partition(" ")[2])
     )
-    session = manners.session(
-        stt=stt,
-        vad=ctx.proc.userdata["vad"],
-        llm=ScriptedLLM(noted),
-        tts=ScriptedTTS(),
-        turn_handling={
+    parts: dict[str, Any] = {
+        "stt": stt,
+        "vad": ctx.proc.userdata["vad"],
+        "llm": ScriptedLLM(noted),
+        "tts": ScriptedTTS(),
+        "turn_handling": {
             "turn_detection": "vad",
             "endpointing": {"min_delay": 0.25, "max_delay": 0.5},
         },
-    )
+    }
+    stock = ctx.job.metadata == "stock"
+    session = AgentSession(**parts) if stock else manners.session(**parts)
 
     async def say(asked: rtc.RpcInvocationData) -> str:
-        return await manners.say(session, **json.loads(asked.payload))
+        wanted = json.loads(asked.payload)
+        if stock:
+            return session.say(wanted["text"]).id
+        return await manners.say(session, **wanted)
 
     async def hears(asked: rtc.RpcInvocationData) -> str:
         stt.hears(**json.loads(asked.payload))
