@@ -1,18 +1,19 @@
 """A call over WebRTC, through a LiveKit server and a worker, judged by what the caller hears."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from bargein.testing.caller import utterance
+from bargein.testing.caller import Utterance, utterance
 from bargein.testing.tones import WORD_S
-from livekit_caller import calling, pitches
+from livekit_caller import Caller, calling, pitches
 from livekit_server import LiveKitServer, working
 from livekit_worker import note
 
 ANSWER = (
-    "Items can be returned within thirty days, as long as you have the receipt and the label is"
-    " still on them, and we pay for the parcel if you bring it to one of our shops."
+    "Items can be returned, as long as you have the receipt and the label is still on them, and we"
+    " pay for the parcel if you bring it to our shop."
 )
 CODE = "Your code is four two seven one. Please write it down."
 
@@ -34,10 +35,7 @@ def line(
 
 async def test_uh_huh_leaves_no_gap_and_no_trace(line: LiveKitServer) -> None:
     async with calling(line) as caller:
-        await caller.asks("say", text=ANSWER)
-        await caller.hears(4)
-        await caller.says(UH_HUH)
-        told = await caller.told(lambda told: bool(told["assistant"]))
+        told = await over_the_answer(caller, UH_HUH, replies=1)
         heard, gap_s = caller.heard(), caller.longest_gap_s()
     assert heard == pitches(ANSWER)
     assert gap_s < WORD_S
@@ -47,12 +45,17 @@ async def test_uh_huh_leaves_no_gap_and_no_trace(line: LiveKitServer) -> None:
     assert any(one.startswith("ReportBackchannel") for one in told["decided"])
 
 
+async def test_the_same_uh_huh_stops_a_session_without_manners(line: LiveKitServer) -> None:
+    async with calling(line, stock=True) as caller:
+        told = await over_the_answer(caller, UH_HUH, replies=2)
+        heard = caller.heard()
+    assert len(heard) < len(pitches(ANSWER))
+    assert told["user"] == [UH_HUH.text]
+
+
 async def test_an_interruption_is_obeyed_and_answered(line: LiveKitServer) -> None:
     async with calling(line) as caller:
-        await caller.asks("say", text=ANSWER)
-        await caller.hears(4)
-        await caller.says(NO_WAIT)
-        told = await caller.told(lambda told: len(told["assistant"]) == 2)
+        told = await over_the_answer(caller, NO_WAIT, replies=2)
         heard = caller.heard()
     before, answer = told["assistant"]
     assert ANSWER.startswith(before)
@@ -69,25 +72,31 @@ async def test_a_locked_code_is_heard_in_full(line: LiveKitServer) -> None:
         await caller.says(A_PEN)
         told = await caller.told(lambda told: len(told["assistant"]) == 2)
         heard = caller.heard()
-    answer = note(A_PEN.text)
-    assert told["assistant"] == [CODE, answer]
-    assert heard == pitches(CODE) + pitches(answer)
+    assert told["assistant"] == [CODE, note(A_PEN.text)]
+    assert heard == pitches(CODE) + pitches(note(A_PEN.text))
     assert told["user"] == [A_PEN.text]
     assert told["receipts"] == [["delivered", CODE]]
 
 
 async def test_go_on_goes_on(line: LiveKitServer) -> None:
     async with calling(line) as caller:
-        await caller.asks("say", text=ANSWER)
-        await caller.hears(4)
-        await caller.says(SHOES)
-        await caller.told(lambda told: len(told["assistant"]) == 2)
+        await over_the_answer(caller, SHOES, replies=2)
         await caller.says(GO_ON)
         told = await caller.told(lambda told: len(told["assistant"]) == 3)
         heard = caller.heard()
-    before, answer, rest = told["assistant"]
+    before, answer, more = told["assistant"]
+    rest = more.removeprefix("Sure. ")
     assert answer == note(SHOES.text)
     assert ANSWER.startswith(before)
     assert ANSWER.endswith(rest)
-    assert len(before.split()) + len(rest.split()) >= len(ANSWER.split())
-    assert heard == pitches(before) + pitches(answer) + pitches(rest)
+    assert len(ANSWER.split()) <= len(before.split()) + len(rest.split())
+    assert len(rest) < len(ANSWER)
+    assert heard == pitches(before) + pitches(answer) + pitches(more)
+
+
+async def over_the_answer(caller: Caller, says: Utterance, *, replies: int) -> dict[str, Any]:
+    """The agent explains, and the caller says something meanwhile."""
+    await caller.asks("say", text=ANSWER)
+    await caller.hears(4)
+    await caller.says(says)
+    return await caller.told(lambda told: len(told["assistant"]) == replies)
