@@ -5,15 +5,16 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from livekit import api, rtc
 
-from bargein.testing.caller import FINAL_DELAY_S, LINE_NOISE_DB, PARTIAL_DELAY_S, RATE, Utterance
 from bargein.testing.livekit_parts import VOICE_RATE, Recording
 from bargein.testing.tones import PCM, WORD_S
+from bargein.testing.utterance import FINAL_DELAY_S, LINE_NOISE_DB, PARTIAL_DELAY_S, RATE, Utterance
 from livekit_server import LiveKitServer
 
 _FRAME = RATE // 50
@@ -120,8 +121,7 @@ class Caller:
     def longest_gap_s(self) -> float:
         """The longest silence between the first sound and the last."""
         runs = self.recording.heard(apart_s=0.01)
-        between = zip(runs, runs[1:], strict=False)
-        return max((begun - ended for (_, ended), (begun, _) in between), default=0.0)
+        return max((begun - ended for (_, ended), (begun, _) in pairwise(runs)), default=0.0)
 
     def silent_after_s(self) -> float:
         """How long the agent was heard after the newest utterance had begun."""

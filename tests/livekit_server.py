@@ -41,10 +41,12 @@ def find() -> str | None:
     """The server's binary: where we are told, where `go install` puts it, or on the path."""
     if named := os.environ.get("LIVEKIT_SERVER"):
         return shutil.which(named)
-    folders = [os.environ.get("GOBIN", "")]
+    folders: list[str] = []
     if go := shutil.which("go"):
-        asked = subprocess.run([go, "env", "GOPATH"], capture_output=True, text=True, check=False)
-        folders += [str(Path(one) / "bin") for one in asked.stdout.strip().split(os.pathsep) if one]
+        command = [go, "env", "GOBIN", "GOPATH"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        bin_folder, _, paths = told.partition("\n")
+        folders += [bin_folder, *(f"{path}/bin" for path in paths.strip().split(os.pathsep))]
     for folder in filter(None, folders):
         for name in ("livekit-server", "server"):
             found = shutil.which(name, path=folder)
@@ -89,7 +91,9 @@ logging: {{level: info}}
 def working(server: LiveKitServer, folder: Path) -> Iterator[Path]:
     """Run a worker with bargein in a process of its own; yields its log."""
     log = folder / "worker.log"
-    with _running([sys.executable, str(_WORKER)], log, {**_clean(), **server.environment}) as worker:
+    with _running(
+        [sys.executable, str(_WORKER)], log, {**_clean(), **server.environment}
+    ) as worker:
         _wait(worker, log, lambda: "ready for calls" in log.read_text())
         yield log
 
@@ -99,18 +103,12 @@ def _running(
     command: list[str], log: Path, environment: dict[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        process.kill()  # asked politely, it would wait for calls that are over
+        process.wait(10)
 
 
 def _wait(process: "subprocess.Popen[bytes]", log: Path, ready: Callable[[], bool]) -> None:

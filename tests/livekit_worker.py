@@ -41,7 +41,9 @@ server = AgentServer(
 
 def noted(chat_ctx: llm.ChatContext) -> list[str]:
     """Repeat what the caller has said, so that they can hear what arrived."""
-    said = [one for one in chat_ctx.items if isinstance(one, llm.ChatMessage) and one.role == "user"]
+    said = [
+        one for one in chat_ctx.items if isinstance(one, llm.ChatMessage) and one.role == "user"
+    ]
     return [note(said[-1].text_content or "")] if said else []
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bargein.testing.caller import Utterance, utterance
 from bargein.testing.tones import WORD_S
+from bargein.testing.utterance import Utterance, utterance
 from livekit_caller import Caller, calling, pitches
 from livekit_server import LiveKitServer, working
 from livekit_worker import note

@@ -10,9 +10,9 @@ from random import Random
 import numpy as np
 from pipecat.frames.frames import InputAudioRawFrame
 
-from bargein.testing.caller import RATE, Utterance, utterance
 from bargein.testing.pipecat_parts import PacedOutput
 from bargein.testing.tones import PCM, WORD_S
+from bargein.testing.utterance import RATE, Utterance, utterance
 
 from .host import OnCall, Who, on_call, parts, until
 from .row import Row, middle, quartiles

@@ -16,9 +16,9 @@ import numpy as np
 from pipecat.frames.frames import EndFrame, LLMRunFrame
 from pipecat.workers.runner import WorkerRunner
 
-from bargein.testing.caller import Utterance, utterance
 from bargein.testing.pipecat_parts import Written
 from bargein.testing.speech import agent_voice, cough
+from bargein.testing.utterance import Utterance, utterance
 
 Way = Literal["default", "minwords3", "ours"]
 WAYS: tuple[Way, ...] = ("default", "minwords3", "ours")
