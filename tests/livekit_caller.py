@@ -19,6 +19,8 @@ from livekit_server import LiveKitServer
 
 _FRAME = RATE // 50
 _HOP = VOICE_RATE // 50
+_CHUNKS_A_WORD = round(WORD_S * 100)
+_PAUSE = 2 * _CHUNKS_A_WORD
 
 
 class Caller:
@@ -37,7 +39,7 @@ class Caller:
         self._began: asyncio.Future[float] | None = None
         self._agent = ""
 
-    async def call(self, server: LiveKitServer, *, stock: bool) -> None:
+    async def call(self, server: LiveKitServer, *, stock: dict[str, Any] | None) -> None:
         """Dial; returns when the agent's line is open."""
         loop = asyncio.get_running_loop()
 
@@ -47,7 +49,7 @@ class Caller:
             self._tasks.append(loop.create_task(self._listen(track)))
             self._answered.set()
 
-        agent = api.RoomAgentDispatch(agent_name="bargein", metadata="stock" if stock else "")
+        agent = api.RoomAgentDispatch(agent_name="bargein", metadata=json.dumps(stock))
         name = f"call-{uuid4()}"
         token = (
             api.AccessToken(server.key, server.secret)
@@ -94,29 +96,22 @@ class Caller:
         await self.asks("hears", text=what.text, final=True)
 
     async def hears(self, count: int) -> None:
-        """Wait until the agent has been heard with so many words, from now on."""
-        from_s = time.monotonic()
-        while len(self.heard(from_s)) < count:
+        """Wait until the agent has been heard for so many words, from now on."""
+        chunks, begin = self.recording.chunks, len(self.recording.chunks)
+        while sum(map(_audible, chunks[begin:])) < count * _CHUNKS_A_WORD:
             await asyncio.sleep(0.02)
 
     async def told(self, answered: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until the worker's side of the story is this, and silence on the line."""
         while True:
             told: dict[str, Any] = await self.asks("tell")
-            if answered(told) and self.silent_s() > 2 * WORD_S:
+            if answered(told) and not any(map(_audible, self.recording.chunks[-_PAUSE:])):
                 return told
             await asyncio.sleep(0.1)
 
-    def silent_s(self) -> float:
-        """How long nothing has been heard."""
-        heard = self.recording.heard()
-        return time.monotonic() - heard[-1][1] if heard else 0.0
-
-    def heard(self, from_s: float = 0.0) -> list[int]:
-        """The pitches of the agent's words: each has one of its own, and lasts as long."""
-        pcm = self.recording.pcm
-        start = max(0, round((from_s - self.recording.from_s) * VOICE_RATE))
-        return words_of(pcm[start:])
+    def heard(self) -> list[int]:
+        """The agent's words, as their pitches: the other way round than `pitches`."""
+        return words_of(self.recording.pcm)
 
     def longest_gap_s(self) -> float:
         """The longest silence between the first sound and the last."""
@@ -126,7 +121,8 @@ class Caller:
     def silent_after_s(self) -> float:
         """How long the agent was heard after the newest utterance had begun."""
         begun_s = self.spoken[-1][0]
-        return next(to for _, to in self.recording.heard() if to > begun_s) - begun_s
+        runs = self.recording.heard(apart_s=0.05)
+        return next(to for _, to in runs if to > begun_s) - begun_s
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
@@ -150,13 +146,17 @@ class Caller:
             await _until(due_s)
 
 
+def _audible(chunk: PCM) -> bool:
+    return int(np.abs(chunk.astype(np.int32)).max(initial=0)) > 60
+
+
 def pitches(text: str) -> list[int]:
     """What a text sounds like, in the voice of `testing.tones.metronome`."""
     return [180 + 20 * (sum(word.encode()) % 12) for word in text.split()]
 
 
 def words_of(pcm: PCM) -> list[int]:
-    """The words in a sound, as their pitches: the other way round."""
+    """The words in a sound: each is a tone, and lasts as long as any other."""
     window = 3 * _HOP
     shape = np.hanning(window)
     runs: list[list[int]] = []  # pitch, hops
@@ -175,8 +175,10 @@ def words_of(pcm: PCM) -> list[int]:
 
 
 @asynccontextmanager
-async def calling(server: LiveKitServer, *, stock: bool = False) -> AsyncIterator[Caller]:
-    """A call, hung up in the end; with a LiveKit session as it is, if you like."""
+async def calling(
+    server: LiveKitServer, *, stock: dict[str, Any] | None = None
+) -> AsyncIterator[Caller]:
+    """A call, hung up in the end; without manners if LiveKit's options are given."""
     caller = Caller()
     try:
         async with asyncio.timeout(30):

@@ -41,10 +41,9 @@ server = AgentServer(
 
 def noted(chat_ctx: llm.ChatContext) -> list[str]:
     """Repeat what the caller has said, so that they can hear what arrived."""
-    said = [
-        one for one in chat_ctx.items if isinstance(one, llm.ChatMessage) and one.role == "user"
-    ]
-    return [note(said[-1].text_content or "")] if said else []
+    messages = [one for one in chat_ctx.items if isinstance(one, llm.ChatMessage)]
+    said = [one.text_content or "" for one in messages if one.role == "user"]
+    return [note(said[-1])] if said else []
 
 
 def note(text: str) -> str:
@@ -65,17 +64,22 @@ async def call(ctx: JobContext) -> None:
         "vad": ctx.proc.userdata["vad"],
         "llm": ScriptedLLM(noted),
         "tts": ScriptedTTS(),
+        "aec_warmup_duration": None,  # LiveKit's own would be deaf for three seconds
         "turn_handling": {
             "turn_detection": "vad",
             "endpointing": {"min_delay": 0.25, "max_delay": 0.5},
         },
     }
-    stock = ctx.job.metadata == "stock"
-    session = AgentSession(**parts) if stock else manners.session(**parts)
+    stock = json.loads(ctx.job.metadata)
+    if stock is None:
+        session = manners.session(**parts)
+    else:
+        parts["turn_handling"]["interruption"] = {"mode": "vad", **stock}
+        session = AgentSession(**parts)
 
     async def say(asked: rtc.RpcInvocationData) -> str:
         wanted = json.loads(asked.payload)
-        if stock:
+        if stock is not None:
             return session.say(wanted["text"]).id
         return await manners.say(session, **wanted)
 

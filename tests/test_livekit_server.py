@@ -46,7 +46,7 @@ async def test_uh_huh_leaves_no_gap_and_no_trace(line: LiveKitServer) -> None:
 
 
 async def test_the_same_uh_huh_stops_a_session_without_manners(line: LiveKitServer) -> None:
-    async with calling(line, stock=True) as caller:
+    async with calling(line, stock={}) as caller:
         told = await over_the_answer(caller, UH_HUH, replies=2)
         heard = caller.heard()
     assert len(heard) < len(pitches(ANSWER))
