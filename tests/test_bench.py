@@ -112,7 +112,7 @@ def test_pipecat_is_the_default_and_measures_the_core_too() -> None:
     assert (args.host, args.json, args.quick) == ("pipecat", False, False)
     abouts = [about for about, _ in bench.measures("pipecat", quick=True)]
     assert abouts[0] == next(about for about, _ in bench.measures("core", quick=True))
-    assert len(abouts) == len(set(abouts)) == 7 - (find_spec("espeakng_loader") is None)
+    assert len(abouts) == len(set(abouts)) == 9 - (find_spec("espeakng_loader") is None)
 
 
 def test_an_unknown_host_is_a_usage_error() -> None:
