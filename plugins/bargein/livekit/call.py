@@ -42,6 +42,8 @@ class LiveKitCall(Call):
         """What the session is saying, or about to."""
         self.ending: Callable[[], bool] = lambda: False
         """Is the session coming to its end?"""
+        self.drops_turns: Callable[[], bool] = lambda: False
+        """Would the session throw away a turn that is complete now?"""
         self.voice_left_ms: Callable[[], float | None] = lambda: None
         self.heard_text: str | None = None
         """What was heard of the stretch of speech that has just ended early."""
@@ -53,7 +55,7 @@ class LiveKitCall(Call):
     @property
     def in_charge(self) -> bool:
         """Are all the parts in place, so that the floor may decide?"""
-        return self.attached and self.has_stt
+        return self.attached and self.has_stt and not self.closed
 
     def hang_up(self) -> None:
         """The call ends, whatever is being said."""

@@ -32,6 +32,7 @@ def missing(session: AgentSession[Any]) -> str:
             ("AgentOutput.replace_audio_tail", hasattr(io.AgentOutput, "replace_audio_tail")),
             ("AgentSession._closing", hasattr(session, "_closing")),
             ("AgentSession._started", hasattr(session, "_started")),
+            ("AgentSession._activity", hasattr(session, "_activity")),
             ("live options", isinstance(session.options.interruption, dict)),
         )
         if not there
@@ -64,6 +65,12 @@ def closing(session: AgentSession[Any]) -> bool:
 def started(session: AgentSession[Any]) -> bool:
     """Does the session run?"""
     return bool(session._started)
+
+
+def drops_turns(session: AgentSession[Any]) -> bool:
+    """Does the session throw away every turn, as while one agent hands over to the next?"""
+    activity = session._activity
+    return activity is None or bool(activity.scheduling_paused)
 
 
 def hear_from_the_start(session: AgentSession[Any]) -> None:

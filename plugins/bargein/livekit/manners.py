@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from livekit import rtc
 from livekit.agents import (
+    Agent,
     AgentSession,
     CloseEvent,
+    ConversationItemAddedEvent,
     FunctionToolsExecutedEvent,
     SpeechCreatedEvent,
     inference,
     llm,
     stt,
+    utils,
     vad,
 )
+from livekit.agents.llm import FunctionTool, RawFunctionTool
 from livekit.agents.voice import io
 
 from bargein.core.events import CallEnded, OnCut
 from bargein.core.locks import must_hear as locked
 from bargein.core.overlap import Rules
 from bargein.core.resumption import Resumption
+from bargein.functions import OnInterruption, ToolError
 from bargein.manners import BargeinError, Manners
 from bargein.playback import Playback
 
 from . import compat
 from .call import LiveKitCall, log
+from .functions import Functions
 from .lock import Lock
 from .nodes import Nodes
 from .resumption import Memory
@@ -39,7 +47,7 @@ from .vad import BargeinVAD, CallerEar
 from .voice import VoiceOutput
 from .words import CallerWords
 
-__all__ = ["Bargein", "BargeinError"]
+__all__ = ["Bargein", "BargeinError", "ToolError"]
 
 INTERRUPTION: dict[str, Any] = {
     "min_words": 0,
@@ -48,6 +56,10 @@ INTERRUPTION: dict[str, Any] = {
     "false_interruption_timeout": None,
 }
 """What LiveKit's own handling of interruptions has to leave to the floor."""
+_SERVER_TURNS = (
+    "detects turns on its server and interrupts by itself: turn that off, as in"
+    " RealtimeModel(turn_detection=None), and give the session an STT and a VAD"
+)
 _WHOLE_FRAME_MS = 50
 """The room's output takes whole frames of that length; the rest of one would be heard late."""
 
@@ -91,9 +103,13 @@ class Bargein(Manners[LiveKitCall]):
             speech=self._speech,
             tell_llm=self._tells_llm,
         )
-        self._nodes = Nodes(call, self._lock, self._memory)
+        self._functions = Functions(call)
+        self._nodes = Nodes(call, self._lock, self._memory, self._functions)
+        self._agent: Agent | None = None
+        self._room: rtc.Room | None = None
         self._vad: BargeinVAD | None = None
         self._top: io.AudioOutput | None = None
+        self._makes_stt = False
         self._ended = asyncio.Event()
         if self._voice is Playback:
             self._voice = partial(Playback, pad_ms=_WHOLE_FRAME_MS)
@@ -104,6 +120,7 @@ class Bargein(Manners[LiveKitCall]):
         """Your STT, with the floor in between: ``AgentSession(stt=manners.stt(...))``."""
         if isinstance(inner, str):
             inner = inference.STT.from_model_string(inner)
+        self._makes_stt = True
         return BargeinSTT(self._words, inner, voice=lambda: self._vad and self._vad.inner)
 
     def vad(self, inner: vad.VAD) -> BargeinVAD:
@@ -129,9 +146,12 @@ class Bargein(Manners[LiveKitCall]):
         Where something speaks against it, one error in the log says so, and the call runs as
         LiveKit runs it.
         """
+        if self._session is session and self._call.attached:
+            return
         self._listen(session)
         against = self._against(session)
         if against:
+            self._keep_apart(session)
             log.error(f"bargein: {against}; the call runs as it would without bargein")
             return
         call = self._call
@@ -220,12 +240,41 @@ class Bargein(Manners[LiveKitCall]):
             attached.say(message.text, add_to_chat_ctx=append_to_context)
         return message.message_id
 
+    def function_tool(
+        self,
+        function: Callable[..., Any],
+        *,
+        on_interruption: OnInterruption | str = OnInterruption.COMPLETE,
+        **options: Any,
+    ) -> FunctionTool[Any, Any] | RawFunctionTool[Any, Any]:
+        """A function as a tool of an agent's: ``Agent(tools=[manners.function_tool(book)])``.
+
+        It says what becomes of a call that is out when the caller takes the floor. A backchannel
+        or a cough never touches one.
+
+        Args:
+            function: your own, as for LiveKit's ``function_tool``.
+            on_interruption: ``"complete"``: it finishes, its result enters the history once and is
+                spoken of when nobody speaks; or ``"cancel"``.
+            **options: for LiveKit's ``function_tool``, such as ``name``.
+
+        Raises:
+            ToolError: nothing of that kind can become of it.
+        """
+        return self._functions.tool(function, on_interruption, **options)
+
     def tools(self) -> list[llm.FunctionTool[Any, Any]]:
         """Let the LLM decide: ``Agent(tools=[*manners.tools(), ...])``."""
         return tools(self.resume, self.forget)
 
     async def aclose(self) -> None:
-        """Wait until the call is over and what it leaves is stored."""
+        """Wait until the call is over and what it leaves is stored.
+
+        A session that does not run has no call that could end: what there is, is stored at once.
+        """
+        session = self._session
+        if session is None or not compat.started(session):
+            self._hung_up()
         await self._ended.wait()
 
     # --- what the session tells ---
@@ -238,35 +287,48 @@ class Bargein(Manners[LiveKitCall]):
             return "attach(session) comes after session.start(...): attach it before"
         if lacks := compat.missing(session):
             return lacks
-        model = session.llm
-        if isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection:
-            return (
-                "the realtime model detects turns on its server and interrupts by itself: turn that"
-                " off, as in RealtimeModel(turn_detection=None), and give the session an STT and a"
-                " VAD"
-            )
-        if not isinstance(session.stt, BargeinSTT):
+        if _detects_turns(session.llm, session):
+            return f"the realtime model {_SERVER_TURNS}"
+        if session.stt is None and self._makes_stt:
+            pass  # its agents have theirs
+        elif not isinstance(session.stt, BargeinSTT) or session.stt.words is not self._words:
             return (
                 "the session's STT is not ours, so nobody knows what the caller says: pass"
                 " stt=manners.stt(...)"
             )
-        if session.vad is not None and not isinstance(session.vad, BargeinVAD):
+        ear = session.vad.ear if isinstance(session.vad, BargeinVAD) else None
+        if session.vad is not None and ear is not self._ear:
             return (
                 "the session's VAD is not ours and interrupts by itself: pass vad=manners.vad(...)"
             )
         return ""
 
+    def _keep_apart(self, session: AgentSession[Any]) -> None:
+        """Two sessions shall not hear each other, whatever parts of ours they were given."""
+        attached = self._session
+        if attached is None or attached is session:
+            return
+        for theirs, first in ((session.stt, attached.stt), (session.vad, attached.vad)):
+            if not isinstance(theirs, BargeinSTT | BargeinVAD):
+                continue
+            theirs.foreign = True
+            if theirs is first:
+                self._call.attached = False  # one part for both: nobody can tell them apart
+
     def _listen(self, session: AgentSession[Any]) -> None:
         if self._session is not None:
             return
         self._session = session
-        for part in (self._lock, self._memory, self._nodes):
+        for part in (self._lock, self._memory, self._nodes, self._functions):
             part.session = session
         session.on("speech_created", self._speech_created)
         session.on("function_tools_executed", self._tools_executed)
         session.on("overlapping_speech", self._overlap)
+        session.on("agent_state_changed", self._look_around)
+        session.on("conversation_item_added", self._item_added)
         session.on("close", self._closed)
         self._call.ending = partial(compat.closing, session)
+        self._call.drops_turns = partial(compat.drops_turns, session)
         self._call.current_speech = lambda: session.current_speech
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
@@ -274,8 +336,65 @@ class Bargein(Manners[LiveKitCall]):
         if session is None or not call.attached:
             return
         call.speeches.created(event)
+        self._look_around(event)
         call.guarded("agent", self._nodes.around, session.current_agent)
         call.guarded("voice", self._place, session)
+
+    def _look_around(self, _: object) -> None:
+        """Has another agent taken over, or is there a room whose keys may be pressed?"""
+        session, call = self._session, self._call
+        if session is None or not call.attached or call.closed:
+            return
+        call.guarded("agent", self._look_at_agent, session)
+        call.guarded("keys", self._listen_to_keys, session)
+
+    def _look_at_agent(self, session: AgentSession[Any]) -> None:
+        agent = session.current_agent
+        if agent is self._agent:
+            return
+        self._agent = agent
+        against = self._against_agent(agent, session)
+        call = self._call
+        call.has_stt = not against
+        if agent.interruption_detection == "adaptive":
+            call.vetoed = session.options.interruption  # type: ignore[assignment]
+        if against:
+            self._words.release_all()
+            log.error(
+                f"bargein: {type(agent).__name__} {against}; while it speaks, the call runs as it"
+                " would without bargein"
+            )
+
+    def _against_agent(self, agent: Agent, session: AgentSession[Any]) -> str:
+        """What of its own does an agent bring that the floor cannot do with?"""
+        model = agent.llm if utils.is_given(agent.llm) else session.llm
+        if _detects_turns(model, session):
+            return _SERVER_TURNS
+        heard = agent.stt if utils.is_given(agent.stt) else session.stt
+        if not isinstance(heard, BargeinSTT) or heard.words is not self._words:
+            return "has an STT that is not ours: pass Agent(stt=manners.stt(...))"
+        if utils.is_given(agent.vad) and agent.vad is not None:
+            if not isinstance(agent.vad, BargeinVAD) or agent.vad.ear is not self._ear:
+                return "has a VAD that is not ours: pass Agent(vad=manners.vad(...))"
+            self._words.has_vad = True
+        else:
+            self._words.has_vad = session.vad is not None and not utils.is_given(agent.vad)
+        return ""
+
+    def _listen_to_keys(self, session: AgentSession[Any]) -> None:
+        if self._room is not None:
+            return
+        with contextlib.suppress(RuntimeError):  # it runs without a room
+            self._room = session.room_io.room
+            self._room.on("sip_dtmf_received", self._key)
+
+    def _key(self, event: rtc.SipDTMF) -> None:
+        self._call.raise_control(f"dtmf:{event.digit}")
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        self._look_around(event)
+        if getattr(event.item, "role", "") == "user" and self._call.in_charge:
+            self._functions.turn_taken()
 
     def _place(self, session: AgentSession[Any]) -> None:
         """Put the voice at the end of the chain: whoever puts an avatar there takes it out."""
@@ -306,7 +425,7 @@ class Bargein(Manners[LiveKitCall]):
         outputs = {output.call_id: output for output in event.function_call_outputs if output}
         for tool in event.function_calls:
             output = outputs.get(tool.call_id)
-            self._nodes.tool_finished(tool.call_id, output.output if output else "")
+            self._functions.finished(tool.call_id, output.output if output else "")
 
     def _overlap(self, event: Any) -> None:
         """LiveKit's own detector has an opinion of who talks over whom."""
@@ -320,9 +439,26 @@ class Bargein(Manners[LiveKitCall]):
             self._ended.set()
 
     def _closed(self, _: CloseEvent) -> None:
+        self._hung_up()
+
+    def _hung_up(self) -> None:
         call = self._call
         if call.closed:
             return
         call.feed(CallEnded(at_ms=call.now_ms))
+        if (said := self._words.leftovers()) and self._session is not None:
+            self._session.history.add_message(role="user", content=said)
         call.close()
+        if self._room is not None:
+            self._room.off("sip_dtmf_received", self._key)
         call.spawn(self._over())
+
+
+def _detects_turns(model: object, session: AgentSession[Any]) -> bool:
+    """Would a model's own server stop the agent, whatever anybody here thinks of it?"""
+    if not isinstance(model, llm.RealtimeModel) or not model.capabilities.turn_detection:
+        return False
+    # LiveKit turns that off by itself, where the model lets it and the session wants it so.
+    can = getattr(model.capabilities, "can_disable_turn_detection", False)
+    asked = utils.is_given(session.interruption_detection)
+    return not (can and asked and session.vad and session.turn_detection != "realtime_llm")

@@ -12,12 +12,12 @@ from livekit.agents import Agent, AgentSession, ModelSettings, llm
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.agents.voice.speech_handle import SpeechHandle
 
-from bargein.core.events import ToolFinished, ToolStarted
 from bargein.core.locks import must_hear
 from bargein.core.playout import has_words
 
 from . import compat
 from .call import LiveKitCall
+from .functions import Functions
 from .ledger import Source
 from .lock import Lock
 from .resumption import Memory
@@ -31,14 +31,13 @@ _OURS = "_bargein_nodes"
 class Nodes:
     """Stands around the nodes of every agent of a session, as a subclass of it would."""
 
-    def __init__(self, call: LiveKitCall, lock: Lock, memory: Memory) -> None:
+    def __init__(self, call: LiveKitCall, lock: Lock, memory: Memory, functions: Functions) -> None:
         """Make the nodes of a call. `Bargein` does it for you."""
         self._call = call
         self._lock = lock
         self._memory = memory
-        self._running: dict[str, tuple[str, SpeechHandle]] = {}
+        self._functions = functions
         self.session: AgentSession[Any] | None = None
-        call.speeches.ended.append(self._speech_over)
 
     def around(self, agent: Agent) -> None:
         """Be told of what this agent says from now on."""
@@ -72,6 +71,7 @@ class Nodes:
         said = await self._memory.before_a_run(chat_ctx, handle)
         if said.answers:
             return said.text
+        self._functions.run_begun(handle)
         made = await _made(inner(chat_ctx, tools, how))
         if isinstance(made, str):
             made = _one(made)
@@ -84,25 +84,11 @@ class Nodes:
     async def _tools(
         self, chunks: AsyncIterable[Any], handle: SpeechHandle | None
     ) -> AsyncIterator[Any]:
-        call = self._call
         async for chunk in chunks:
             if isinstance(chunk, llm.ChatChunk) and chunk.delta is not None and handle is not None:
                 for tool in chunk.delta.tool_calls:
-                    self._running[tool.call_id] = (tool.name, handle)
-                    call.feed(ToolStarted(at_ms=call.now_ms, name=tool.name, call_id=tool.call_id))
+                    self._functions.begun(tool, handle)
             yield chunk
-
-    def tool_finished(self, call_id: str, result: str = "") -> None:
-        """A tool has answered, or nobody waits for it any more."""
-        call, running = self._call, self._running.pop(call_id, None)
-        if running is not None:
-            call.feed(
-                ToolFinished(at_ms=call.now_ms, name=running[0], call_id=call_id, result=result)
-            )
-
-    def _speech_over(self, speech: Speech) -> None:
-        for call_id in [one for one, (_, of) in self._running.items() if of is speech.handle]:
-            self.tool_finished(call_id)
 
     async def _voice(
         self, inner: Callable[..., Any], text: AsyncIterable[str], how: ModelSettings

@@ -27,6 +27,8 @@ from bargein.turns import Turns
 from . import compat
 from .call import LiveKitCall
 
+_TURN_S, _LOOK_S = 0.8, 0.1
+"""So long after the caller has stopped, their turn is complete or none is coming."""
 _NOTES = 8
 """So many notes to the LLM are kept: the history itself shows what was heard of older replies."""
 
@@ -94,8 +96,18 @@ class Memory:
         while self._call.waits_a_moment and not handle.interrupted:
             self._changed.clear()
             await self._changed.wait()
+        if chat_ctx.items and isinstance(chat_ctx.items[-1], llm.FunctionCallOutput):
+            await self._quiet(handle)
         if waited and self.session is not None:
             chat_ctx.merge(self.session.current_agent.chat_ctx, exclude_instructions=True)
+
+    async def _quiet(self, handle: SpeechHandle) -> None:
+        """A function's result is spoken of over nobody's words: their turn may be the better
+        reason to."""
+        call, quiet_s = self._call, _TURN_S
+        while not handle.interrupted and (call.user_speaks or quiet_s < _TURN_S):
+            quiet_s = 0.0 if call.user_speaks else quiet_s + _LOOK_S
+            await asyncio.sleep(_LOOK_S)
 
     def _matters(self) -> bool:
         """Does it make a difference what the caller said?"""

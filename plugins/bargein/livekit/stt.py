@@ -41,6 +41,8 @@ class BargeinSTT(stt.STT[Any]):
         self._recognize_metrics_needed = False
         self.words = words
         self.inner = inner
+        self.foreign = False
+        """True in a session that is not ours: its caller's words are nobody else's business."""
         self._voice = voice
         inner.on("metrics_collected", self._on_metrics)
 
@@ -112,7 +114,7 @@ class _Stream(stt.RecognizeStream):
         language: NotGivenOr[str],
         conn_options: APIConnectOptions,
     ) -> None:
-        self._words, self._inner, self._language = ours.words, inner, language
+        self._ours, self._inner, self._language = ours, inner, language
         super().__init__(stt=ours, conn_options=conn_options)
 
     async def _metrics_monitor_task(self, event_aiter: AsyncIterable[stt.SpeechEvent]) -> None:
@@ -133,12 +135,19 @@ class _Stream(stt.RecognizeStream):
                 inner.end_input()
 
         forwarding = asyncio.create_task(forward())
-        self._words.listened_to_by(self._tell)
+        ours = not self._ours.foreign
+        if ours:
+            self._ours.words.listened_to_by(self._tell)
         try:
             async for event in inner:
-                self._words.told(event)
+                if ours and not self._ours.foreign:
+                    self._ours.words.told(event)
+                else:
+                    self._tell(event)
         finally:
-            self._words.not_listened_to_by(self._tell)
+            if ours:
+                self._ours.words.hears_no_more()
+                self._ours.words.not_listened_to_by(self._tell)
             await utils.aio.cancel_and_wait(forwarding)
             await inner.aclose()
 

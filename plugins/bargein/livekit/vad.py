@@ -70,6 +70,12 @@ class CallerEar:
                     return dataclasses.replace(event, speech_duration=0.0, speaking=False)
         return event
 
+    def hears_no_more(self) -> None:
+        """The detection has ended, or has failed: nobody would tell that the caller stops."""
+        if self._call.user_speaks:
+            self._call.speech(UserSpeechStopped(at_ms=self._call.now_ms), "host")
+        self._over_agent = False
+
     def _window_ms(self, event: vad.VADEvent) -> float:
         lasts_s = sum(frame.duration for frame in event.frames)
         return lasts_s * 1000 or 32.0
@@ -92,6 +98,8 @@ class BargeinVAD(vad.VAD):
         super().__init__(capabilities=inner.capabilities)
         self.ear = ear
         self.inner = inner
+        self.foreign = False
+        """True in a session that is not ours."""
         inner.on("metrics_collected", self._on_metrics)
 
     @property
@@ -120,7 +128,7 @@ class BargeinVAD(vad.VAD):
 
 class _Stream(vad.VADStream):
     def __init__(self, ours: BargeinVAD) -> None:
-        self._ear, self._inner = ours.ear, ours.inner
+        self._ours, self._ear, self._inner = ours, ours.ear, ours.inner
         super().__init__(ours)
 
     async def _metrics_monitor_task(self, event_aiter: AsyncIterable[vad.VADEvent]) -> None:
@@ -134,7 +142,8 @@ class _Stream(vad.VADStream):
             async for frame in self._input_ch:
                 if isinstance(frame, rtc.AudioFrame):
                     inner.push_frame(frame)
-                    self._ear.sound(frame)
+                    if not self._ours.foreign:
+                        self._ear.sound(frame)
                 else:
                     inner.flush()
             inner.end_input()
@@ -142,7 +151,9 @@ class _Stream(vad.VADStream):
         forwarding = asyncio.create_task(forward())
         try:
             async for event in inner:
-                self._event_ch.send_nowait(self._ear.told(event))
+                self._event_ch.send_nowait(event if self._ours.foreign else self._ear.told(event))
         finally:
+            if not self._ours.foreign:
+                self._ear.hears_no_more()
             await utils.aio.cancel_and_wait(forwarding)
             await inner.aclose()

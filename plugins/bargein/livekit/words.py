@@ -97,7 +97,7 @@ class CallerWords:
         """True where a VAD tells when the caller speaks; else the recogniser does."""
         call.decided.append(self._obey)
         call.failed.append(self.release_all)
-        call.hung_up.append(self.release_all)
+        call.hung_up.append(self._hang_up)
         call.speeches.ended.append(self._speech_over)
 
     def listened_to_by(self, tell: Tell) -> None:
@@ -108,6 +108,22 @@ class CallerWords:
     def not_listened_to_by(self, tell: Tell) -> None:
         """The session has stopped listening there."""
         self._listeners.remove(tell)
+
+    def hears_no_more(self) -> None:
+        """A recogniser's stream is over: what it heard of the caller's speech is, too."""
+        if self._speaks:
+            self._speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
+
+    def leftovers(self) -> str:
+        """The call is over: what the caller said, and nobody can be told any more."""
+        kept, self._deferred = self._deferred, []
+        self._outbox.extend(event for one in (*kept, self._taken()) for event in one.events)
+        text = _Kept(list(self._outbox)).text
+        self._outbox.clear()
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        return text
 
     def told(self, event: stt.SpeechEvent) -> None:
         """The recogniser has something to say."""
@@ -132,6 +148,10 @@ class CallerWords:
         self._deferred.clear()
         self._outbox.extend(self._taken().events)
         self._flush()
+
+    def _hang_up(self) -> None:
+        self.release_all()
+        self._flush(hangs_up=True)
 
     # --- what comes in ---
 
@@ -207,11 +227,11 @@ class CallerWords:
 
     # --- what goes out ---
 
-    def _flush(self) -> None:
+    def _flush(self, *, hangs_up: bool = False) -> None:
         """Let out what is decided, unless the session would throw it away."""
         if not self._outbox or not self._listeners:
             return
-        if self._deaf():
+        if self._deaf(hangs_up=hangs_up):
             if self._again is None:
                 loop = asyncio.get_running_loop()
                 self._again = loop.call_later(_DEAF_S, self._look_again)
@@ -228,12 +248,14 @@ class CallerWords:
         self._again = None
         self._flush()
 
-    def _deaf(self) -> bool:
+    def _deaf(self, *, hangs_up: bool) -> bool:
         """Would the session make too little of a turn that is complete now?
 
-        It drops one that meets a speech which nobody may interrupt, and answers one from a history
-        that lacks what is still being cut.
+        It drops one that meets a speech which nobody may interrupt or an agent that hands over, and
+        answers one from a history that lacks what is still being cut.
         """
+        if not hangs_up and self._call.drops_turns():
+            return True
         speech = self._call.current_speech()
         if speech is None or speech.done():
             return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from typing import Any, TypeAlias
 
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
+from bargein.functions import OnInterruption, ToolError, on_interruption_of
 from bargein.notes import FORGET, FORGETS, RESUME, RESUMES
 
 try:
@@ -27,19 +27,6 @@ __all__ = [
 ]
 
 FunctionCallHandler: TypeAlias = Callable[[FunctionCallParams], Awaitable[None]]
-
-
-class ToolError(ValueError):
-    """A function that is registered in a way that cannot work."""
-
-
-class OnInterruption(Enum):
-    """What becomes of a function call that is out when the floor is taken."""
-
-    COMPLETE = "complete"
-    """It finishes. Its result enters the context once, and is spoken of when nobody speaks."""
-    CANCEL = "cancel"
-    """It is cancelled, and the LLM knows that it was."""
 
 
 _SCHEMAS = (
@@ -74,11 +61,7 @@ def register_function(
         raise ToolError(
             "give on_interruption='complete' or 'cancel' instead of cancel_on_interruption"
         )
-    try:
-        chosen = OnInterruption(on_interruption)
-    except ValueError:
-        known = ", ".join(one.value for one in OnInterruption)
-        raise ToolError(f"on_interruption must be {known}, not {on_interruption!r}") from None
+    chosen = on_interruption_of(on_interruption)
     llm.register_function(
         name, handler, cancel_on_interruption=chosen is OnInterruption.CANCEL, **options
     )
