@@ -57,9 +57,11 @@ class LiveKitCall(Call):
         """Are all the parts in place, so that the floor may decide?"""
         return self.attached and self.has_stt and not self.closed
 
-    def hang_up(self) -> None:
-        """The call ends, whatever is being said."""
+    def hang_up(self, *, detached: bool) -> None:
+        """The call ends, whatever is being said; with ``detached`` it listens no more, either."""
         self.feed(CallEnded(at_ms=self.now_ms))
+        if not detached:
+            return
         for hook in tuple(self.hung_up):
             self.guarded("closing hook", hook)
 

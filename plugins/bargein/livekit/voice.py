@@ -179,7 +179,7 @@ class VoiceOutput(io.AudioOutput):
         if segment is None or segment.ended or self._cutting:
             return
         if self._call.ending():
-            self._call.hang_up()
+            self._call.hang_up(detached=False)
         self._voice.drop()
         self._cut_off(segment)
         self._awake.set()
@@ -202,7 +202,7 @@ class VoiceOutput(io.AudioOutput):
     def on_detached(self) -> None:
         """Another sink takes this one's place."""
         if self._call.ending():
-            self._call.hang_up()
+            self._call.hang_up(detached=True)
         super().on_detached()
         self.close()
 

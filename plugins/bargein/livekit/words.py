@@ -92,6 +92,7 @@ class CallerWords:
         self._speaks = False  # whether the recogniser hears speech
         self._told_speaks = False  # and whether it has told the session
         self._withheld_start: stt.SpeechEvent | None = None
+        self._told_last = ""  # what the session was told as it ended
         self._again: asyncio.TimerHandle | None = None
         self.has_vad = False
         """True where a VAD tells when the caller speaks; else the recogniser does."""
@@ -115,7 +116,7 @@ class CallerWords:
             self._speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
     def leftovers(self) -> str:
-        """The call is over: what the caller said, and nobody can be told any more."""
+        """The call is over: what the caller said last, which the session may not have noted."""
         kept, self._deferred = self._deferred, []
         self._outbox.extend(event for one in (*kept, self._taken()) for event in one.events)
         text = _Kept(list(self._outbox)).text
@@ -123,7 +124,7 @@ class CallerWords:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        return text
+        return text or self._told_last
 
     def told(self, event: stt.SpeechEvent) -> None:
         """The recogniser has something to say."""
@@ -151,7 +152,7 @@ class CallerWords:
 
     def _hang_up(self) -> None:
         self.release_all()
-        self._flush(hangs_up=True)
+        self._flush(hangs_up=True)  # just before it commits what was said last
 
     # --- what comes in ---
 
@@ -231,6 +232,8 @@ class CallerWords:
         """Let out what is decided, unless the session would throw it away."""
         if not self._outbox or not self._listeners:
             return
+        if self._call.ending() and not hangs_up:
+            return  # a reply that is begun while the session drains would keep it from ending
         if self._deaf(hangs_up=hangs_up):
             if self._again is None:
                 loop = asyncio.get_running_loop()
@@ -241,6 +244,8 @@ class CallerWords:
             self._told_speaks = True
         self._withheld_start = None
         said, self._outbox = _joined(self._outbox), deque()
+        if hangs_up:
+            self._told_last = said.alternatives[0].text
         self._tell(said)
         self._tell_speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
