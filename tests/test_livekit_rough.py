@@ -216,6 +216,7 @@ async def test_an_agent_with_a_part_of_its_own_speaks_without_us(part: str) -> N
         await asyncio.sleep(1)
         rig.session.update_agent(Agent(instructions=""))
         await rig.until(lambda: len(rig.said("assistant")) == 1)
+        await asyncio.sleep(0.5)  # it takes over only then
         await contested(rig)
         rig.hears("uh-huh")
         rig.voice(False)
