@@ -13,12 +13,13 @@ import pytest
 
 from bargein.cli import bench
 from bargein.cli.bench import thinking
-from bargein.cli.bench.overlaps import LATENCY_S, spoken
+from bargein.cli.bench.overlaps import spoken
 from bargein.cli.bench.report import as_json, table
 from bargein.cli.bench.row import Row, middle, percentile, quartiles
-from bargein.cli.bench.samples import Watched, astray, noise
+from bargein.cli.bench.samples import Watched, astray
+from bargein.cli.bench.script import LATENCY_S
 from bargein.core.events import TimePassed, UserWordsHeard
-from bargein.testing.tones import WORD_S
+from bargein.testing.tones import WORD_S, noise
 
 KEYS = {"name", "unit", "ours", "stock", "ratio", "budget", "met", "spread"}
 

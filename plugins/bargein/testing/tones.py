@@ -25,3 +25,12 @@ def metronome(text: str, rate: int) -> tuple[PCM, list[tuple[str, float]]]:
         pieces.append(wave.astype(np.int16))
         words.append((word, place * WORD_S))
     return (np.concatenate(pieces) if pieces else np.zeros(0, np.int16)), words
+
+
+def noise(text: str, rate: int) -> tuple[PCM, list[tuple[str, float]]]:
+    """A voice of which every sample is loud and no two stretches are alike."""
+    words = text.split()
+    size = round(len(words) * WORD_S * rate)
+    dice = np.random.default_rng(len(text))
+    pcm = dice.integers(2_000, 12_000, size) * dice.choice((-1, 1), size)
+    return pcm.astype(np.int16), [(word, place * WORD_S) for place, word in enumerate(words)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from importlib.util import find_spec
 from .report import as_json, table
 from .row import Row
 
-HOSTS = ("core", "pipecat")
+HOSTS = ("core", "pipecat", "livekit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         choices=HOSTS,
         default="pipecat",
-        help="core: only what a decision costs; pipecat (default): that, and whole calls",
+        help="core: what a decision costs; pipecat (default), livekit: that, and whole calls",
     )
     parser.add_argument(
         "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
@@ -34,15 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and return 0: a figure depends on the machine, so none is a failure."""
-    if args.host == "pipecat":
-        try:
-            from loguru import logger
-
-            logger.disable("pipecat")
-            import bargein.pipecat  # noqa: F401
-        except ImportError as error:
-            print(f"bargein bench --host pipecat: {error}", file=sys.stderr)
-            return 2
+    try:
+        _prepare(args.host)
+    except ImportError as error:
+        print(f"bargein bench --host {args.host}: {error}", file=sys.stderr)
+        return 2
     rows: list[Row] = []
     for about, measure in measures(args.host, quick=args.quick, cuts=args.cuts):
         print(f"measuring {about} ...", file=sys.stderr, flush=True)
@@ -63,6 +60,9 @@ def measures(
     yield "what a decision costs", lambda: thinking.rows(quick=quick)
     if host == "core":
         return
+    if host == "livekit":
+        yield from _on_livekit(quick)
+        return
     from . import cpu, heard, holding, memory, overlaps, resuming, samples
 
     yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
@@ -80,3 +80,25 @@ async def _onsets(quick: bool) -> list[Row]:
     from . import onset
 
     return await onset.rows(quick=quick)
+
+
+def _prepare(host: str) -> None:
+    """Import the host, and let it be quiet: the table is what there is to read."""
+    if host == "pipecat":
+        from loguru import logger
+
+        logger.disable("pipecat")
+        import bargein.pipecat
+    elif host == "livekit":
+        for name in ("livekit", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        import bargein.livekit  # noqa: F401
+
+
+def _on_livekit(quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    from .livekit import cpu, heard, holding, overlaps
+
+    yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
+    yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
+    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick))
+    yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))

@@ -13,8 +13,10 @@ from pipecat.frames.frames import InputAudioRawFrame
 
 from bargein.testing.tones import WORD_S
 
-from .host import IN_RATE, Parts, on_call, parts, until
-from .row import Row, middle, quartiles
+from . import pairs
+from .host import IN_RATE, Parts, on_call, parts
+from .row import Row
+from .script import until
 
 RATIO = 1.25
 FRAME_S = 0.02
@@ -46,59 +48,26 @@ async def per_frame_us(make: Callable[[], Parts], lasts_s: float) -> float:
         return (time.process_time() - spent_s) * 1e6 / (frames * CALLS)
 
 
-async def row(
-    name: str,
-    stock_is: str,
-    how: str,
-    *,
-    ours: Callable[[], Parts],
-    stock: Callable[[], Parts],
-    pairs: int,
-    lasts_s: float,
-    ratio_budget: float | None,
-) -> Row:
-    """Pairs of ours and theirs, in turn first; the row's ratio is that of the medians."""
-    ours_us: list[float] = []
-    stock_us: list[float] = []
-    for pair in range(pairs):
-        legs = [(ours, ours_us), (stock, stock_us)]
-        for make, took_us in legs if pair % 2 == 0 else legs[::-1]:
-            took_us.append(await per_frame_us(make, lasts_s))
-    return Row(
-        name=name,
-        unit="us",
-        ours=middle(ours_us),
-        stock=middle(stock_us),
-        stock_is=stock_is,
-        ratio_budget=ratio_budget,
-        spread=quartiles(ours_us),
-        n=pairs,
-        how=how,
-    )
-
-
 async def rows(*, quick: bool) -> list[Row]:
     """Our processors beside no-ops, and the whole pipelines with their own detectors."""
-    pairs, lasts_s = (2, 1.5) if quick else (6, 4.0)
+    count, lasts_s = (2, 1.5) if quick else (6, 4.0)
     return [
-        await row(
+        await pairs.row(
             "CPU per 20 ms of a call, our processors",
             f"{OURS} no-op processors",
             "the caller's audio at 50 frames a second while the agent speaks, no detector",
-            ours=lambda: parts("ours", early_onset=False),
-            stock=lambda: parts("stock", passing=OURS),
-            pairs=pairs,
-            lasts_s=lasts_s,
+            ours=lambda: per_frame_us(lambda: parts("ours", early_onset=False), lasts_s),
+            stock=lambda: per_frame_us(lambda: parts("stock", passing=OURS), lasts_s),
+            pairs=count,
             ratio_budget=RATIO,
         ),
-        await row(
+        await pairs.row(
             "CPU per 20 ms of a call, whole pipeline",
             "SileroVADAnalyzer, none of ours",
             "the same with manners.vad(), whose one inference serves the host and us",
-            ours=lambda: parts("ours", vad=True),
-            stock=lambda: parts("stock", vad=True),
-            pairs=max(2, pairs - 2),
-            lasts_s=lasts_s,
+            ours=lambda: per_frame_us(lambda: parts("ours", vad=True), lasts_s),
+            stock=lambda: per_frame_us(lambda: parts("stock", vad=True), lasts_s),
+            pairs=max(2, count - 2),
             ratio_budget=None,
         ),
     ]

@@ -17,13 +17,12 @@ from bargein.testing.pipecat_parts import PacedOutput
 
 from .host import OnCall, on_call, parts
 from .row import Row, middle, quartiles
+from .script import AUDIBLE
 
 MEDIAN_MS, WORST_MS = 40, 80
 AT_ONCE = 5
 """So many calls are held side by side."""
 HELD_S = 0.16
-THRESHOLD = 60
-"""Louder than this is heard: half a thousandth of full scale, under the tail of a fade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class Silence:
 def silence(output: PacedOutput, decided_s: float) -> Silence:
     """The last audible sample written so far."""
     for chunk in reversed(output.written):
-        loud = np.flatnonzero(np.abs(np.frombuffer(chunk.pcm, "<i2").astype(int)) > THRESHOLD)
+        loud = np.flatnonzero(np.abs(np.frombuffer(chunk.pcm, "<i2").astype(int)) > AUDIBLE)
         if len(loud):
             behind_s = float(loud[-1] + 1) / output.rate - decided_s
             return Silence(

@@ -220,8 +220,3 @@ async def on_call(made: Parts) -> AsyncIterator[OnCall]:
     finally:
         await worker.queue_frame(CancelFrame())
         await asyncio.wait_for(running, 20)
-
-
-async def until(at_s: float) -> None:
-    """Sleep until this instant of ``time.monotonic``."""
-    await asyncio.sleep(max(0.0, at_s - time.monotonic()))

@@ -14,8 +14,9 @@ from bargein.testing.pipecat_parts import PacedOutput
 from bargein.testing.tones import PCM, WORD_S
 from bargein.testing.utterance import RATE, Utterance, utterance
 
-from .host import OnCall, Who, on_call, parts, until
+from .host import OnCall, Who, on_call, parts
 from .row import Row, middle, quartiles
+from .script import until
 
 WITHIN_MS = 120
 FRAME_S = 0.02

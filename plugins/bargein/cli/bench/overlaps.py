@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from pipecat.frames.frames import (
     Frame,
     InterimTranscriptionFrame,
@@ -18,32 +16,11 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.time import time_now_iso8601
 
-from bargein.testing.pipecat_parts import PacedOutput
 from bargein.testing.tones import WORD_S
 
-from .host import STOCK, OnCall, Parts, Who, on_call, parts, until
+from .host import STOCK, OnCall, Parts, Who, on_call, parts
 from .row import Row, middle, quartiles
-
-REPLY = (
-    "Your appointment is on Tuesday at nine with Doctor Hale in the main building and you should"
-    " bring your insurance card and arrive ten minutes early because there is a form that has to"
-    " be filled in"
-)
-"""Long enough for three overlaps, and no question, which a "yes" would answer."""
-VAD_S = 0.2
-"""How long after the onset a detector says so: Pipecat's default."""
-LATENCY_S = 0.25
-"""How long after a word's end the recogniser's partial comes."""
-BACKCHANNELS = ((1.5, "uh-huh"), (4.0, "right okay"), (6.5, "yeah okay sure"))
-"""When, from the agent's first sound, and what."""
-INTERRUPTIONS = (
-    "no wait I meant Thursday",
-    "sorry can you say that again",
-    "actually make it Friday please",
-    "hold on I need to check",
-    "wait that is the wrong doctor",
-    "but I already have an appointment",
-)
+from .script import BACKCHANNELS, INTERRUPTIONS, LATENCY_S, REPLY, VAD_S, silent_ms, turned, until
 
 
 def spoken(text: str) -> list[tuple[float, Frame]]:
@@ -99,7 +76,9 @@ async def listened(who: Who) -> Listened:
             interruptions=len(made.witness.interrupted_s),
             llm_runs=len(made.llm.runs) - 1,
             words=caller_words(made),
-            silent_ms=silent_ms(made.output, began_s, began_s + lasts_s - 0.1),
+            silent_ms=silent_ms(
+                made.output.recording(began_s, began_s + lasts_s - 0.1), made.output.rate
+            ),
         )
 
 
@@ -111,14 +90,6 @@ def caller_words(made: Parts) -> int:
         if isinstance(message, dict) and message.get("role") == "user"
     ]
     return sum(len(text.split()) for text in said)
-
-
-def silent_ms(output: PacedOutput, from_s: float, until_s: float) -> float:
-    """How long nothing was audible, in windows of 20 ms."""
-    track = output.recording(from_s, until_s)
-    window = output.rate // 50
-    pieces = track[: len(track) // window * window].reshape(-1, window)
-    return float(np.count_nonzero(np.abs(pieces.astype(np.int32)).max(axis=1) <= 60) * 20)
 
 
 async def backchannel_rows(*, quick: bool) -> list[Row]:
@@ -193,7 +164,7 @@ async def interruption_rows(*, quick: bool) -> list[Row]:
     at_once = 3
     for first in range(0, trials, at_once):
         batch = range(first, min(first + at_once, trials))
-        jobs = [(who, trial) for trial in batch for who in _turned(hosts, trial)]
+        jobs = [(who, trial) for trial in batch for who in turned(hosts, trial)]
         # Any phase of a word must be hit.
         made = await asyncio.gather(
             *(
@@ -225,11 +196,6 @@ async def interruption_rows(*, quick: bool) -> list[Row]:
                 )
             )
     return rows
-
-
-def _turned(hosts: Sequence[Who], by: int) -> list[Who]:
-    """In another order every time, so that nobody is always first."""
-    return [*hosts[by % len(hosts) :], *hosts[: by % len(hosts)]]
 
 
 async def rows(*, quick: bool) -> list[Row]:

@@ -18,6 +18,7 @@ def machine() -> dict[str, object]:
         "processors": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "pipecat": _version("pipecat-ai"),
+        "livekit-agents": _version("livekit-agents"),
     }
 
 

@@ -10,9 +10,10 @@ from pipecat.frames.frames import LLMMessagesAppendFrame
 
 from bargein.testing.tones import WORD_S
 
-from .host import OnCall, on_call, parts, until
-from .overlaps import REPLY, say_over
+from .host import OnCall, on_call, parts
+from .overlaps import say_over
 from .row import Row, middle, quartiles
+from .script import REPLY, until
 
 ASIDE = "no wait I meant Thursday"
 

@@ -20,19 +20,11 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.playback import AudioOut, CutOut, Out, Playback
-from bargein.testing.tones import PCM, WORD_S
+from bargein.testing.tones import PCM, WORD_S, noise
 
-from .host import on_call, parts, until
+from .host import on_call, parts
 from .row import Row
-
-
-def noise(text: str, rate: int) -> tuple[PCM, list[tuple[str, float]]]:
-    """A voice of which every sample is loud and no two stretches are alike."""
-    words = text.split()
-    size = round(len(words) * WORD_S * rate)
-    dice = np.random.default_rng(len(text))
-    pcm = dice.integers(2_000, 12_000, size) * dice.choice((-1, 1), size)
-    return pcm.astype(np.int16), [(word, place * WORD_S) for place, word in enumerate(words)]
+from .script import until
 
 
 class Watched(Playback[Frame]):

@@ -1,0 +1,92 @@
+"""What do our wrappers cost while a LiveKit call goes on?"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import numpy as np
+
+from bargein.livekit import Bargein
+from bargein.testing.livekit_parts import EAR_RATE
+from bargein.testing.tones import WORD_S
+
+from .. import pairs
+from ..row import Row
+from .host import Who, on_call
+from .passing import PassOutput, PassSTT, PassVAD
+
+RATIO = 1.25
+FRAME_S = 0.02
+CALLS = 4
+"""So many calls at once, so that their work stands out from the process's own."""
+
+
+def passed(options: dict[str, Any]) -> dict[str, Any]:
+    """A stock session's parts, each behind a wrapper that does nothing."""
+    return {**options, "stt": PassSTT(options["stt"]), "vad": PassVAD(options["vad"])}
+
+
+async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> float:
+    """Microseconds of processor time for every 20 ms of a call in which the agent speaks."""
+    dice = np.random.default_rng(0)
+    caller = dice.normal(0, 200, round(EAR_RATE * (lasts_s + 2))).astype(np.int16)
+    text = " ".join(["word"] * round((lasts_s + 2) / WORD_S))
+    async with AsyncExitStack() as stack:
+        calls = []
+        for _ in range(CALLS):
+            options: dict[str, Any] = {}
+            if silero:
+                options["vad"] = _silero()
+            call = await stack.enter_async_context(
+                on_call(who, manners=Bargein, wrap=passed, **options)
+            )
+            calls.append(call)
+            if who != "ours":
+                PassOutput.place(call.session)
+        for call in calls:
+            call.session.say(text)
+            call.studio.microphone.play(caller)
+        for call in calls:
+            await call.first_heard()
+        await asyncio.sleep(0.2)
+        gc.collect()
+        began_s, spent_s = time.monotonic(), time.process_time()
+        await asyncio.sleep(lasts_s)
+        spent_s = time.process_time() - spent_s
+        frames = (time.monotonic() - began_s) / FRAME_S
+        return spent_s * 1e6 / (frames * CALLS)
+
+
+def _silero() -> Any:
+    from livekit.plugins import silero
+
+    return silero.VAD.load()
+
+
+async def rows(*, quick: bool) -> list[Row]:
+    """Our wrappers beside those that do nothing, and whole sessions with Silero."""
+    count, lasts_s = (2, 1.5) if quick else (6, 4.0)
+    return [
+        await pairs.row(
+            "CPU per 20 ms of a call, our wrappers",
+            "pass-through wrappers",
+            "the caller's audio at 50 frames a second while the agent speaks, scripted detection",
+            ours=lambda: per_frame_us("ours", lasts_s),
+            stock=lambda: per_frame_us("stock", lasts_s),
+            pairs=count,
+            ratio_budget=RATIO,
+        ),
+        await pairs.row(
+            "CPU per 20 ms of a call, with Silero",
+            "pass-through wrappers",
+            "the same with LiveKit's Silero, whose one inference serves the session and us",
+            ours=lambda: per_frame_us("ours", lasts_s, silero=True),
+            stock=lambda: per_frame_us("stock", lasts_s, silero=True),
+            pairs=max(2, count - 2),
+            ratio_budget=None,
+        ),
+    ]
