@@ -222,3 +222,53 @@ def test_the_voice_is_quieter_from_the_sample_on_where_it_is(to: float) -> None:
     assert found.heard_s == pytest.approx(10.5, abs=0.006)  # a period of the tone
     assert found.written_s == pytest.approx(found.heard_s - 0.04)
     assert quieter(output, 11.5) is None
+
+
+# --- LiveKit ---
+
+
+def test_livekit_measures_the_core_too_and_nothing_twice() -> None:
+    pytest.importorskip("livekit.agents")
+    assert parsed("--host", "livekit").host == "livekit"
+    abouts = [about for about, _ in bench.measures("livekit", quick=True)]
+    assert abouts == [
+        "what a decision costs",
+        "holds",
+        "overlaps",
+        "what was heard",
+        "processor time",
+    ]
+
+
+def test_what_a_pause_lost_is_counted_whatever_was_faded_or_said_again() -> None:
+    pytest.importorskip("livekit.agents")
+    from bargein.cli.bench.livekit.holding import lost
+
+    whole = noise("a b c d", 24_000)[0]
+    silence = np.zeros(9_600, np.int16)
+    at = 12_000
+    exact = np.concatenate([silence, whole[:at], silence, whole[at:], silence])
+    again = np.concatenate([whole[:at], silence, whole[at - 3_000 :]])
+    quieter = np.concatenate([whole[:at], silence, (whole[at:] * 0.25).astype(np.int16)])
+    gap = np.concatenate([whole[:at], silence, whole[at + 4_800 :]])
+    assert [lost(whole, said) for said in (exact, again, quieter)] == [0, 0, 0]
+    assert lost(whole, gap) == pytest.approx(4_800, abs=96)
+    assert lost(whole, silence) == len(whole)
+
+
+def test_words_off_are_too_many_as_well_as_too_few() -> None:
+    from bargein.cli.bench.cuts import WORDS, tones, words_off
+
+    whole = np.concatenate([tones(word, 24_000)[0] for word in WORDS])
+    said = np.concatenate([tones(word, 24_000)[0] for word in WORDS[:9]])
+    assert [words_off(said, 24_000, whole, count) for count in (7, 9, 10)] == [2, 0, 1]
+
+
+async def test_a_livekit_call_keeps_a_listeners_noises_out_and_the_stock_one_does_not() -> None:
+    pytest.importorskip("livekit.agents")
+    from bargein.cli.bench.livekit.overlaps import listened
+
+    ours = await listened("ours")
+    assert (ours.words, ours.leaked, ours.llm_runs) == (0, 0, 0)
+    stock = await listened("min_words_2")
+    assert stock.words + stock.leaked > 0

@@ -69,7 +69,7 @@ def _silero() -> Any:
 
 async def rows(*, quick: bool) -> list[Row]:
     """Our wrappers beside those that do nothing, and whole sessions with Silero."""
-    count, lasts_s = (2, 1.5) if quick else (6, 4.0)
+    count, lasts_s = (2, 1.0) if quick else (4, 3.0)
     return [
         await pairs.row(
             "CPU per 20 ms of a call, our wrappers",
@@ -86,7 +86,7 @@ async def rows(*, quick: bool) -> list[Row]:
             "the same with LiveKit's Silero, whose one inference serves the session and us",
             ours=lambda: per_frame_us("ours", lasts_s, silero=True),
             stock=lambda: per_frame_us("stock", lasts_s, silero=True),
-            pairs=max(2, count - 2),
+            pairs=max(2, count - 1),
             ratio_budget=None,
         ),
     ]

@@ -38,7 +38,7 @@ async def cut(side: Side, at_s: float, word_times: bool) -> int:
     return words_off(said, VOICE_RATE, whole, written)
 
 
-async def rows(*, quick: bool, count: int = 48) -> list[Row]:
+async def rows(*, quick: bool, count: int = 36) -> list[Row]:
     """Both kinds of voices, and what the host makes of some of the same cuts."""
     count = 6 if quick else count
     return await cuts.rows(

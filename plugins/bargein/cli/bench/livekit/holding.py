@@ -101,8 +101,8 @@ def lost(whole: PCM, said: PCM) -> int:
     floor = 8 * float(np.median(np.abs(alike))) / 0.6745
     found = np.zeros(len(whole), np.bool_)
     for shift in np.flatnonzero(alike > floor):
-        shift = int(shift) if shift <= len(said) else int(shift) - size
-        found |= _along(whole, said, shift)
+        by = int(shift) if shift <= len(said) else int(shift) - size
+        found |= _along(whole, said, by)
     return int(np.count_nonzero(~found))
 
 

@@ -139,6 +139,10 @@ async def interruption_rows(*, quick: bool) -> list[Row]:
         )
         for (who, _), one in zip(jobs, made, strict=True):
             took[who].append(one)
+    beside: tuple[tuple[Who, float], ...] = (
+        ("stock", RATIO_DEFAULT),
+        ("min_words_2", RATIO_MIN_WORDS),
+    )
     return [
         Row(
             name="true interruption: onset -> silence",
@@ -151,7 +155,7 @@ async def interruption_rows(*, quick: bool) -> list[Row]:
             n=trials,
             how="every window scored from the onset on, partials 250 ms behind each word's end",
         )
-        for stock, budget in (("stock", RATIO_DEFAULT), ("min_words_2", RATIO_MIN_WORDS))
+        for stock, budget in beside
     ]
 
 
