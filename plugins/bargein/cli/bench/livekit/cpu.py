@@ -34,7 +34,7 @@ async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> flo
     """Microseconds of processor time for every 20 ms of a call in which the agent speaks."""
     dice = np.random.default_rng(0)
     caller = dice.normal(0, 200, round(EAR_RATE * (lasts_s + 2))).astype(np.int16)
-    text = " ".join(["word"] * round((lasts_s + 2) / WORD_S))
+    text = " ".join(["word"] * round((lasts_s + 1) / WORD_S))
     async with AsyncExitStack() as stack:
         calls = []
         for _ in range(CALLS):
@@ -47,8 +47,9 @@ async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> flo
             calls.append(call)
             if who != "ours":
                 PassOutput.place(call.session)
+        speeches = []
         for call in calls:
-            call.session.say(text)
+            speeches.append(call.session.say(text))
             call.studio.microphone.play(caller)
         for call in calls:
             await call.first_heard()
@@ -58,6 +59,8 @@ async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> flo
         await asyncio.sleep(lasts_s)
         spent_s = time.process_time() - spent_s
         frames = (time.monotonic() - began_s) / FRAME_S
+        for speech in speeches:
+            await asyncio.wait_for(speech, lasts_s + 10)  # so that nothing is left to be cut
         return spent_s * 1e6 / (frames * CALLS)
 
 
