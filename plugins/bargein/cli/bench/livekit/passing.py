@@ -107,7 +107,6 @@ class PassOutput(io.AudioOutput):
             sample_rate=leaf.sample_rate,
             capabilities=io.AudioOutputCapabilities(pause=True),
         )
-        self._leaf = leaf
 
     @classmethod
     def place(cls, session: AgentSession[Any]) -> None:
@@ -118,16 +117,23 @@ class PassOutput(io.AudioOutput):
             leaf = leaf.next_in_chain
         session.output.replace_audio_tail(cls(leaf))
 
+    @property
+    def _below(self) -> io.AudioOutput:
+        # Not the one it was given: LiveKit puts a proxy in between, which counts what it plays.
+        below = self.next_in_chain
+        assert below is not None
+        return below
+
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         """Pass it on."""
         await super().capture_frame(frame)
-        await self._leaf.capture_frame(frame)
+        await self._below.capture_frame(frame)
 
     def flush(self) -> None:
         """Pass it on."""
         super().flush()
-        self._leaf.flush()
+        self._below.flush()
 
     def clear_buffer(self) -> None:
         """Pass it on."""
-        self._leaf.clear_buffer()
+        self._below.clear_buffer()
