@@ -89,8 +89,8 @@ class ElevenLabs(Server):
                 break
             name = message.get("context_id") or "default"
             if name not in ours:
-                if message.get("close_context"):
-                    continue
+                if message.get("close_context") or not message.get("text"):
+                    continue  # nothing to close; or a keep-alive, which opens nothing
                 context = ours[name] = self.contexts[name] = Context(name=name)
                 speaking.append(asyncio.create_task(self._speak(wire, context, multi=True)))
             context = ours[name]
@@ -111,6 +111,7 @@ class ElevenLabs(Server):
                 await self._complain(wire, "the message is no JSON")
                 break
             if message.get("text") == "":
+                _say(context)
                 _finish(context)
                 await speaking
                 break
@@ -212,7 +213,7 @@ def _say(context: Context) -> None:
 
 
 def _finish(context: Context) -> None:
-    _say(context)
+    """Close it: what is being spoken is spoken to its end, what waits for more text never is."""
     context.was_closed = True
     context.sentences.put_nowait(None)
 

@@ -79,7 +79,7 @@ class OpenAIChat(Server):
         answer = answer_to(messages, self._script, len(self.requests) - 1)
         whole = _Whole(answer, body, len(self.requests))
         if not body.get("stream"):
-            return web.json_response(whole.completion())
+            return await wire.whole(whole.completion())
         await wire.response.prepare(wire.request)
         for piece in whole.pieces():
             await wire.send(piece)

@@ -158,10 +158,32 @@ class Stream(Wire):
         self.response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
 
     async def done(self) -> None:
-        """End the stream as OpenAI does."""
-        if self.record.is_open and not isinstance(self.fault, Silence):
+        """End the stream as OpenAI does; one that fell silent stays open."""
+        if isinstance(self.fault, Silence):
+            await self._held()
+        elif self.record.is_open:
             await self.response.write(b"data: [DONE]\n\n")
             await self.response.write_eof()
+
+    async def whole(self, message: Message) -> web.StreamResponse:
+        """Answer with one JSON document instead of a stream."""
+        text = json.dumps(message)
+        match self.fault:
+            case Delay(ms=ms):
+                await asyncio.sleep(ms / 1000)
+            case Silence():
+                await self._held()
+            case Malformed() | Half():
+                text = text[: len(text) // 2]
+            case Drop():
+                self.hang_up()
+        self.record.sent.append(message)
+        return web.Response(text=text, content_type="application/json")
+
+    async def _held(self) -> None:
+        """Wait until the client, or the server's end, hangs up."""
+        while self.request.transport is not None and not self.request.transport.is_closing():
+            await asyncio.sleep(0.05)
 
     async def _write(self, text: str) -> None:
         await self.response.write(f"data: {text}\n\n".encode())
