@@ -67,7 +67,8 @@ async def until(true: Callable[[], Any], within_s: float = 8) -> None:
 
 
 @asynccontextmanager
-async def pipeline(*parts: FrameProcessor) -> AsyncIterator[Line]:
+async def pipeline(*parts: FrameProcessor, cancel: bool = False) -> AsyncIterator[Line]:
+    """Run the parts; end as an application does, or cancel."""
     above: list[Frame] = []
     below: list[Frame] = []
     worker = PipelineWorker(
@@ -86,8 +87,8 @@ async def pipeline(*parts: FrameProcessor) -> AsyncIterator[Line]:
     await runner.add_workers(worker)
     running = asyncio.create_task(runner.run())
     try:
-        await asyncio.wait_for(started.wait(), 10)
+        await asyncio.wait_for(started.wait(), 30)
         yield Line(worker, above, below)
     finally:
-        await worker.queue_frame(EndFrame())
-        await asyncio.wait_for(running, 10)
+        await (worker.cancel() if cancel else worker.queue_frame(EndFrame()))
+        await asyncio.wait_for(running, 20)

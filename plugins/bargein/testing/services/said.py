@@ -134,11 +134,22 @@ def in_order(script: Sequence[Said | Failed]) -> list[Said]:
 
 
 def timeline(script: Sequence[Said | Failed], from_ms: int) -> list[Heard | Failed]:
-    """All that is still to be noticed after an instant of the audio, in order."""
+    """All that is still to be noticed after an instant of the audio, in order.
+
+    Who listens from the middle of a word on hears a voice at once.
+    """
     turns = in_order(script)
-    found: list[Heard | Failed] = [one for one in script if isinstance(one, Failed)]
+    found: list[Heard | Failed] = [
+        one for one in script if isinstance(one, Failed) and one.at_ms > from_ms
+    ]
     for turn, after in zip_longest(turns, turns[1:]):
         *cues, end = hearing(turn)
         silent_ms = after.at_ms - end.at_ms if after is not None else None
-        found += [*cues, Heard(cue=Cue.END, at_ms=end.at_ms, silent_ms=silent_ms)]
-    return sorted((one for one in found if one.at_ms > from_ms), key=lambda one: one.at_ms)
+        left = [one for one in cues if one.at_ms > from_ms]
+        passed = cues[: len(cues) - len(left)]
+        if left and passed and passed[-1].cue is not Cue.PAUSE:
+            left.insert(0, Heard(cue=Cue.VOICE, at_ms=from_ms))
+        if end.at_ms > from_ms:
+            left.append(Heard(cue=Cue.END, at_ms=end.at_ms, silent_ms=silent_ms))
+        found += left
+    return sorted(found, key=lambda one: one.at_ms)
