@@ -49,27 +49,36 @@ def realtime(server: OpenAIRealtime, **detection: Any) -> Any:
     )
 
 
+def answers(server: OpenAIRealtime) -> list[Any]:
+    """What the model answered so far."""
+    return [response for session in server.sessions for response in session.responses]
+
+
 COUNT = "One two three four five six seven eight nine ten eleven twelve."
 
 
 async def test_talking_over_a_realtime_answer_cancels_and_truncates_it() -> None:
     script = [Said("Count, please.", at_ms=300), Said("Stop.", at_ms=2000)]
-    async with OpenAIRealtime(script, [COUNT, "Fine."], speed=4) as server:
+    async with OpenAIRealtime(script, ["Hello.", COUNT, "Fine."], speed=4) as server:
         llm = realtime(server)
         pair = LLMContextAggregatorPair(LLMContext([]))
         async with pipeline(pair.user(), llm, pair.assistant()) as line:
-            await until(lambda: server.sessions and server.received)
+            await line.push(LLMContextFrame(LLMContext([])))
+            await until(lambda: [one.status for one in answers(server)] == ["completed"])
             await line.talk(1500)
             await until(lambda: len(line.got(TTSAudioRawFrame)) >= 3)
             await line.talk(1500)
-            await until(lambda: server.sessions[0].responses[-1].status == "completed")
+            await until(lambda: [one.status for one in answers(server)][2:] == ["completed"])
             await until(lambda: len(line.got(InterruptionFrame)) == 2)
             (session,) = server.sessions
-            first, second = session.responses
-            assert (first.status, first.reason) == ("cancelled", "turn_detected")
-            assert second.status == "completed"
-            ((item_id, audio_end_ms),) = session.truncated
-            assert item_id == first.output[0]["id"]
+            ends = [(one.status, one.reason) for one in session.responses]
+            assert ends == [
+                ("completed", None),
+                ("cancelled", "turn_detected"),
+                ("completed", None),
+            ]
+            item_id, audio_end_ms = session.truncated[-1]
+            assert item_id == session.responses[1].output[0]["id"]
             assert 0 <= audio_end_ms <= 12 * 300
             assert line.errors == []
 
@@ -94,16 +103,17 @@ async def test_a_realtime_tool_is_called_and_its_result_answered() -> None:
     async def book(params: Any) -> None:
         await params.result_callback({"booked": params.arguments["day"]})
 
-    answers = [Answer(calls=(Call(name="book", arguments={"day": "Thursday"}),)), "It is booked."]
-    async with OpenAIRealtime([Said("Book Thursday.", at_ms=300)], answers) as server:
+    call = Call(name="book", arguments={"day": "Thursday"})
+    script = ["Hello.", Answer(calls=(call,)), "It is booked."]
+    async with OpenAIRealtime([Said("Book Thursday.", at_ms=300)], script) as server:
         llm = realtime(server)
         llm.register_function("book", book)
         pair = LLMContextAggregatorPair(LLMContext([]))
         async with pipeline(pair.user(), llm, pair.assistant()) as line:
-            await until(lambda: server.sessions and server.received)
             await line.push(LLMContextFrame(LLMContext([])))
+            await until(lambda: [one.status for one in answers(server)] == ["completed"])
             await line.talk(1500)
-            await until(lambda: line.got(TTSAudioRawFrame))
+            await until(lambda: len(line.got(TTSAudioRawFrame)) == 1 + 3)
             outputs = [
                 one["item"] for one in server.connections[0].messages("conversation.item.create")
             ]

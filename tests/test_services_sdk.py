@@ -1,12 +1,9 @@
 """The vendors' own clients against the loopback services, for people without a framework."""
 
 import asyncio
-import base64
 from typing import Any
 
-import numpy as np
 import pytest
-from aiohttp import ClientSession, WSServerHandshakeError
 
 from bargein.testing.services import (
     Answer,
@@ -16,9 +13,7 @@ from bargein.testing.services import (
     OpenAIChat,
     OpenAIRealtime,
     Said,
-    Status,
 )
-from bargein.testing.services.said import Word, hearing
 from line import until
 
 CHANGE = Said("Wait, I meant ... Thursday.", at_ms=400)
@@ -81,23 +76,6 @@ async def test_elevenlabs_own_client_gets_the_whole_audio() -> None:
         for char in (message["alignment"] or {}).get("chars", [])
     ]
     assert "".join(chars) == "Your appointment is on Tuesday. Shall I book it?"
-
-
-async def test_alignment_is_true_to_the_audio() -> None:
-    def voice(_: str, rate: int) -> tuple[np.ndarray[Any, Any], list[tuple[str, float]]]:
-        long, short = np.full(rate, 1000, np.int16), np.full(rate // 2, 2000, np.int16)
-        return np.concatenate([long, short, short]), [("a", 0.0), ("bb", 1.0), ("c", 1.5)]
-
-    async with ElevenLabs(voice, speed=100) as server, ClientSession() as http:
-        path = f"{server.url}/v1/text-to-speech/any/stream-input?output_format=pcm_8000"
-        async with http.ws_connect(path) as socket:
-            await socket.send_json({"text": "a bb c", "flush": True})
-            await socket.send_json({"text": ""})
-            got = [message.json() async for message in socket]
-    assert [len(base64.b64decode(one["audio"] or "")) / 16 for one in got] == [1500, 500, 0]
-    first, second = got[0]["alignment"], got[1]["alignment"]
-    assert dict(zip(first["chars"], first["charStartTimesMs"], strict=True))["b"] >= 1000
-    assert (second["chars"], second["charStartTimesMs"]) == (["c"], [0])
 
 
 async def test_openais_own_client_reads_text_tools_and_usage() -> None:
@@ -163,26 +141,3 @@ async def test_a_mistake_of_a_realtime_client_is_named() -> None:
         "invalid_value",
     ]
     assert server.sessions[0].truncated == [(item, 450)]
-
-
-async def test_nobody_outside_can_reach_a_service() -> None:
-    async with Deepgram() as server, ClientSession() as http:
-        assert server.url.startswith("http://127.0.0.1:")
-        runner: Any = server._runner
-        assert [site.name for site in runner.sites] == [server.url]
-        async with Deepgram(faults=[Status(code=401)]) as refusing:
-            with pytest.raises(WSServerHandshakeError) as refused:
-                await http.ws_connect(refusing.nova_url)
-            assert refused.value.status == 401
-
-
-def test_what_is_said_must_make_sense() -> None:
-    with pytest.raises(ValueError, match="must hold a word"):
-        Said("... |", at_ms=0)
-    with pytest.raises(ValueError, match="begins before"):
-        Deepgram([Said("one two three", at_ms=0), Said("four", at_ms=100)])
-    words = [one.word for one in hearing(Said("so ... yes", at_ms=100)) if one.word]
-    assert words == [
-        Word(text="so", begins_at_ms=100, ends_at_ms=350),
-        Word(text="yes", begins_at_ms=950, ends_at_ms=1200),
-    ]

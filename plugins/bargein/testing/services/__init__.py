@@ -4,6 +4,12 @@ async with Deepgram([Said("wait, I meant Thursday", at_ms=1200)]) as deepgram:
     stt = DeepgramSTTService(api_key="any", base_url=deepgram.ws_url)
 """
 
+try:
+    import aiohttp  # noqa: F401
+    import numpy  # noqa: F401
+except ImportError as error:
+    raise ImportError('the loopback services need: pip install "bargein[testing]"') from error
+
 from .deepgram import Deepgram
 from .elevenlabs import ElevenLabs
 from .faults import Delay, Drop, Fault, Half, Malformed, Refuse, Silence, Status

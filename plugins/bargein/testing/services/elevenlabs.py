@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .faults import Fault
-from .server import Message, Server, Socket
+from .server import Server
 from .voice import PCM, Voice, mu_law, tones
+from .wire import Message, Socket
 
 CHUNK_WORDS = 2
 """How many words one message carries."""
@@ -126,8 +127,8 @@ class ElevenLabs(Server):
         tag = {"contextId": context.name} if multi else {}
         async for text in _sentences(context):
             later = context.audio_ms > 0
-            for pcm, chars in self._chunks(text, wire.record.option("output_format"), later=later):
-                audio_ms = sum(lasts_ms for _, _, lasts_ms in chars)
+            form = wire.record.option("output_format")
+            for pcm, chars, audio_ms in self._chunks(text, form, later=later):
                 await wire.send(
                     {"audio": base64.b64encode(pcm).decode(), "isFinal": None}
                     | self._alignment(chars, context.audio_ms)
@@ -140,7 +141,7 @@ class ElevenLabs(Server):
         await wire.send({"isFinal": True} | tag if multi else last)
 
     def _alignment(self, chars: _Chars, before_ms: int) -> Message:
-        offset_ms = (0 if self._from_chunk else before_ms) - chars[0][1]
+        offset_ms = 0 if self._from_chunk else before_ms
         alignment = {
             "chars": [char for char, _, _ in chars],
             "charStartTimesMs": [at_ms + offset_ms for _, at_ms, _ in chars],
@@ -148,20 +149,21 @@ class ElevenLabs(Server):
         }
         return {"alignment": alignment, "normalizedAlignment": alignment}
 
-    def _chunks(self, text: str, form: str, *, later: bool) -> Iterable[tuple[bytes, _Chars]]:
-        """A sentence as messages of a few words, each with the audio of its own characters."""
+    def _chunks(self, text: str, form: str, *, later: bool) -> Iterable[tuple[bytes, _Chars, int]]:
+        """A sentence as messages of a few words: audio, its own characters, its length in ms."""
         encoding, rate = _format(form)
         pcm, words = self._voice(text, rate)
         chars = _aligned(text, words, len(pcm) * 1000 // rate, later=later)
-        place, count = 0, 0
-        for end, (char, _, _) in enumerate(chars, start=1):
-            count += char == " " and end - 1 > 0
-            if end == len(chars) or (count == CHUNK_WORDS and char == " "):
-                piece = chars[place:end]
-                first, last = piece[0][1], piece[-1][1] + piece[-1][2]
-                whole = len(pcm) if end == len(chars) else last * rate // 1000
-                yield encoding(pcm[first * rate // 1000 : whole]), piece
-                place, count = end, 0
+        place, count, from_ms = 0, 0, 0
+        for end, (char, at_ms, lasts_ms) in enumerate(chars, start=1):
+            count += char == " " and end > 1
+            is_last = end == len(chars)
+            if is_last or (count == CHUNK_WORDS and char == " "):
+                until_ms = at_ms + lasts_ms
+                samples = pcm[from_ms * rate // 1000 : None if is_last else until_ms * rate // 1000]
+                piece = [(one, at - from_ms, lasts) for one, at, lasts in chars[place:end]]
+                yield encoding(samples), piece, until_ms - from_ms
+                place, count, from_ms = end, 0, until_ms
 
 
 def _format(form: str) -> tuple[Encoding, int]:
@@ -176,13 +178,13 @@ def _format(form: str) -> tuple[Encoding, int]:
 def _aligned(text: str, words: list[tuple[str, float]], lasts_ms: int, *, later: bool) -> _Chars:
     """Spread each word's time over its characters; the space behind a word is the word's.
 
-    A sentence that is not the first begins with a space of no length, which parts it from the one
-    before.
+    A sentence that is not the first begins with a space, which parts it from the one before and
+    lasts until its first word.
     """
     written = text.split()
-    onsets = [round(at_s * 1000) for _, at_s in words[: len(written)]]
-    edges_ms = [0, *onsets[1:], lasts_ms]
-    chars: _Chars = [(" ", 0, 0)] if later else []
+    onsets_ms = [round(at_s * 1000) for _, at_s in words[: len(written)]]
+    edges_ms = [*onsets_ms, lasts_ms]
+    chars: _Chars = [(" ", 0, edges_ms[0])] if later else []
     for number, word in enumerate(written):
         spelled = word if number == len(written) - 1 else f"{word} "
         from_ms, until_ms = edges_ms[number], edges_ms[number + 1]

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from .faults import Fault
-from .server import Message, Server, Stream
+from .server import Server
+from .wire import Message, Stream
 
 PIECE_CHARS = 12
 """How long a piece of a tool call's arguments is."""

@@ -15,8 +15,9 @@ from .openai_chat import Script, answer_to
 from .realtime_response import Response
 from .realtime_session import Items, merged, new_session, turn_detection
 from .said import AudioClock, Cue, Failed, Heard, Said, in_order, timeline
-from .server import Message, Server, Socket
+from .server import Server
 from .voice import Voice, tones
+from .wire import Message, Socket
 
 UNDERSTOOD_MS = 300
 """How long ``semantic_vad`` waits when it understood that the turn is over."""
@@ -36,6 +37,7 @@ class OpenAIRealtime(Server):
         *,
         voice: Voice = tones,
         speed: float = 10.0,
+        think_ms: int = 50,
         faults: Iterable[Fault | None] = (),
     ) -> None:
         """Script what is said in all the audio that comes, and what the model answers.
@@ -45,6 +47,7 @@ class OpenAIRealtime(Server):
             answers: in order, or by the caller's last words.
             voice: what speaks.
             speed: how much faster than the ear the audio is made.
+            think_ms: how long after it was created a response begins.
             faults: the n-th connection suffers the n-th.
         """
         super().__init__(faults=faults)
@@ -53,6 +56,7 @@ class OpenAIRealtime(Server):
         self.answers = answers
         self.voice = voice
         self.speed = speed
+        self.think_ms = think_ms
         self.before_ms = 0
         self.answered = 0
         self.sessions: list[Session] = []

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .openai_chat import Answer, Call, pieces_of
-from .server import Message
 from .voice import mu_law
+from .wire import Message
 
 if TYPE_CHECKING:
     from .openai_realtime import Session
@@ -52,7 +52,8 @@ class Response:
     async def run(self) -> None:
         """Send all of it."""
         await self._session.send("response.created", response=self._resource())
-        if self._answer.text:
+        await self._waited(self._session.server.think_ms)
+        if self._answer.text and not self._stopped.is_set():
             await self._message()
         for place, call in enumerate(self._answer.calls):
             if not self._stopped.is_set():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .openai_chat import text_of
-from .server import Message
+from .wire import Message
 
 SERVER_VAD: Message = {
     "type": "server_vad",

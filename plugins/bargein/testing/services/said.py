@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise, zip_longest
+from typing import TypeAlias
 
 PAUSE = "..."
 COMMIT = "|"
@@ -78,6 +79,10 @@ class Failed:
     at_ms: int
     code: str = "INTERNAL_SERVER_ERROR"
     description: str = "the loopback service was told to fail"
+
+
+Due: TypeAlias = tuple[int, Heard | Failed]
+"""Something noticed, and the instant of the audio when a service knows it."""
 
 
 def hearing(said: Said) -> list[Heard]:
