@@ -80,6 +80,14 @@ async def test_elevenlabs_can_speak_with_espeak() -> None:
     assert audio == speech.agent_voice("Shall I book it?", 16000)[0].tobytes()
 
 
+async def test_elevenlabs_says_which_format_it_cannot_speak() -> None:
+    async with ElevenLabs() as server:
+        path = f"{server.ws_url}/v1/text-to-speech/any/multi-stream-input"
+        async with dial(f"{path}?output_format=mp3_22050_32") as socket:
+            assert "mp3_22050_32" in (await socket.receive_json(timeout=5))["message"]
+            assert (await socket.receive(5)).type == WSMsgType.CLOSE
+
+
 async def test_a_context_closed_early_speaks_only_what_was_flushed() -> None:
     async with ElevenLabs(speed=100) as server, ClientSession() as http:
         path = f"{server.url}/v1/text-to-speech/any/multi-stream-input"
@@ -137,7 +145,7 @@ async def test_a_recogniser_may_commit_words_before_the_turn_is_over() -> None:
 
 
 async def test_deepgram_hangs_up_on_who_says_nothing() -> None:
-    async with Deepgram(idle_s=0.1) as server, dial(f"{server.nova_url}{QUERY}") as socket:
+    async with Deepgram(idle_s=0.1) as server, dial(server.nova_url) as socket:
         assert (await socket.receive(5)).type == WSMsgType.CLOSE
         assert socket.close_code == 1011
 

@@ -77,6 +77,8 @@ class ElevenLabs(Server):
         self.serve_socket("/v1/text-to-speech/{voice}/stream-input", self._single)
 
     async def _multi(self, wire: Socket) -> None:
+        if not await self._agreed(wire):
+            return
         ours: dict[str, Context] = {}
         speaking: list[asyncio.Task[None]] = []
         auto = wire.record.option("auto_mode") == "true"
@@ -105,6 +107,8 @@ class ElevenLabs(Server):
         await _cancelled(speaking)
 
     async def _single(self, wire: Socket) -> None:
+        if not await self._agreed(wire):
+            return
         context = self.contexts[""] = Context(name="")
         speaking = asyncio.create_task(self._speak(wire, context, multi=False))
         async for message in wire:
@@ -118,6 +122,14 @@ class ElevenLabs(Server):
                 break
             _take(context, message, wire.record.option("auto_mode") == "true")
         await _cancelled([speaking])
+
+    async def _agreed(self, wire: Socket) -> bool:
+        try:
+            _format(wire.record.option("output_format"))
+        except ValueError as error:
+            await self._complain(wire, str(error))
+            return False
+        return True
 
     async def _complain(self, wire: Socket, error: str) -> None:
         await wire.send({"message": error, "error": "invalid_message", "code": 1008})

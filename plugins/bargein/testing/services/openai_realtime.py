@@ -12,15 +12,13 @@ from typing import Any
 
 from .faults import Fault
 from .openai_chat import Script, answer_to
+from .realtime_ear import Ear, Turn
 from .realtime_response import Response
-from .realtime_session import Items, merged, new_session, turn_detection
-from .said import AudioClock, Cue, Failed, Heard, Said, in_order, timeline
+from .realtime_session import Items, merged, new_session
+from .said import Failed, Said, in_order
 from .server import Server
 from .voice import Voice, tones
 from .wire import Message, Socket
-
-UNDERSTOOD_MS = 300
-"""How long ``semantic_vad`` waits when it understood that the turn is over."""
 
 
 class OpenAIRealtime(Server):
@@ -86,14 +84,8 @@ class Session:
         """Each accepted ``conversation.item.truncate``: the item, and ``audio_end_ms``."""
         self.responses: list[Response] = []
         self._wire = wire
-        self._clock: AudioClock | None = None
-        self._began_ms = server.before_ms
-        self._due = timeline(server.script, self._began_ms)
-        self._words: list[str] = []
-        self._speaking: str | None = None
-        self._silent_at_ms: int | None = None
-        self._silence_ends = False
-        self._fresh = False
+        self._ear = Ear(server.script, server.before_ms)
+        self._turns = 0
         self._number = 0
 
     async def run(self) -> None:
@@ -104,8 +96,8 @@ class Session:
                 await self._handle(message)
             else:
                 await self.error("invalid_json", "The message is no JSON", None)
-        if self.responses:
-            await self.responses[-1].stop("client_gone")
+        for response in self.responses:
+            await response.stop("client_gone")
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send an event."""
@@ -132,13 +124,13 @@ class Session:
             case "input_audio_buffer.append":
                 await self._hear(base64.b64decode(asked["audio"]))
             case "input_audio_buffer.commit":
-                if self._fresh:
-                    await self._commit(f"item_user_{len(self.items.order)}")
+                if not self._ear.is_empty:
+                    await self._commit()
                 else:
                     text = "Error committing input audio buffer: buffer too small."
                     await self.error("input_audio_buffer_commit_empty", text, asked)
             case "input_audio_buffer.clear":
-                self._words, self._fresh = [], False
+                self._ear.commit()
                 await self.send("input_audio_buffer.cleared")
             case "conversation.item.create":
                 await self._create(asked)
@@ -174,66 +166,29 @@ class Session:
         return last if last is not None and last.is_active else None
 
     async def _hear(self, audio: bytes) -> None:
-        if self._clock is None:
-            form = self.settings["audio"]["input"]["format"]
-            self._clock = AudioClock(form["type"], form.get("rate", 8000))
-        self._fresh = self._fresh or bool(audio)
-        now_ms = self._began_ms + self._clock.take(audio)
-        self.server.before_ms = max(self.server.before_ms, now_ms)
-        detection = turn_detection(self.settings)
-        while True:
-            due = self._due[0] if self._due else None
-            ends_ms = self._turn_ends_ms(detection)
-            if ends_ms is not None and ends_ms <= now_ms and (due is None or ends_ms < due.at_ms):
-                await self._stopped(detection or {}, ends_ms)
-            elif due is not None and due.at_ms <= now_ms:
-                await self._notice(self._due.pop(0), detection)
-            else:
-                break
-
-    def _turn_ends_ms(self, detection: Message | None) -> int | None:
-        if detection is None or self._speaking is None or self._silent_at_ms is None:
-            return None
-        if detection["type"] == "semantic_vad":
-            return self._silent_at_ms + UNDERSTOOD_MS if self._silence_ends else None
-        return self._silent_at_ms + int(detection["silence_duration_ms"])
-
-    async def _notice(self, due: Heard | Failed, detection: Message | None) -> None:
-        if isinstance(due, Failed):
-            error = {"type": "server_error", "code": due.code, "message": due.description}
-            await self.send("error", error=error | {"param": None, "event_id": None})
-        elif due.word is not None:
-            self._words.append(due.word.text)
-        elif due.cue in (Cue.PAUSE, Cue.END):
-            self._silent_at_ms = due.at_ms
-            self._silence_ends = due.cue is Cue.END
-        elif due.cue is Cue.VOICE:
-            self._silent_at_ms = None
-            if detection is not None and self._speaking is None:
-                self._speaking = f"item_user_{len(self.items.order)}"
-                padding_ms = int(detection.get("prefix_padding_ms", 0))
-                await self.send(
-                    "input_audio_buffer.speech_started",
-                    audio_start_ms=max(0, due.at_ms - self._began_ms - padding_ms),
-                    item_id=self._speaking,
-                )
+        for found in self._ear.take(audio, self.settings):
+            self.server.before_ms = max(self.server.before_ms, self._ear.now_ms)
+            detection = self.settings["audio"]["input"]["turn_detection"]
+            if isinstance(found, Failed):
+                error = {"type": "server_error", "code": found.code, "message": found.description}
+                await self.send("error", error=error | {"param": None, "event_id": None})
+                continue
+            turn, at_ms = found
+            kind, item_id = "input_audio_buffer", f"item_user_{self._turns}"
+            if turn is Turn.BEGAN:
+                await self.send(f"{kind}.speech_started", audio_start_ms=at_ms, item_id=item_id)
                 if detection["interrupt_response"] and self._active is not None:
                     await self._active.stop("turn_detected")
+            else:
+                await self.send(f"{kind}.speech_stopped", audio_end_ms=at_ms, item_id=item_id)
+                await self._commit()
+                if detection["create_response"] and self._active is None:
+                    await self._respond({})
+        self.server.before_ms = max(self.server.before_ms, self._ear.now_ms)
 
-    async def _stopped(self, detection: Message, now_ms: int) -> None:
-        item_id, self._speaking = self._speaking or "", None
-        await self.send(
-            "input_audio_buffer.speech_stopped",
-            audio_end_ms=now_ms - self._began_ms,
-            item_id=item_id,
-        )
-        await self._commit(item_id)
-        if detection["create_response"]:
-            await self._respond({})
-
-    async def _commit(self, item_id: str) -> None:
-        text, self._words, self._fresh = " ".join(self._words), [], False
-        self._speaking = None
+    async def _commit(self) -> None:
+        text, item_id = self._ear.commit(), f"item_user_{self._turns}"
+        self._turns += 1
         previous = self.items.order[-1] if self.items.order else None
         await self.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         transcribes = bool(self.settings["audio"]["input"].get("transcription"))
@@ -262,7 +217,7 @@ class Session:
 
     async def _create(self, asked: Message) -> None:
         item = {"object": "realtime.item", "status": "completed"} | asked["item"]
-        item.setdefault("id", f"item_{len(self.items.order)}")
+        item.setdefault("id", f"item_client_{self._number}")
         after = asked.get("previous_item_id")
         if item["id"] in self.items.by_id:
             text = "Error adding item: an item with this ID already exists."

@@ -46,8 +46,8 @@ class Response:
         if self.is_active:
             self.reason = reason
             self._stopped.set()
-            if self.task is not None:
-                await self.task
+        if self.task is not None:
+            await self.task
 
     async def run(self) -> None:
         """Send all of it."""

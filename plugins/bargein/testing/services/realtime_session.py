@@ -62,12 +62,6 @@ def merged(settings: Message, update: Message) -> Message:
     return result
 
 
-def turn_detection(settings: Message) -> Message | None:
-    """How the server finds the caller's turns; ``None`` when the client does."""
-    detection: Message | None = settings["audio"]["input"]["turn_detection"]
-    return detection
-
-
 def _detection(asked: Any) -> Message | None:
     if not asked:
         return None
