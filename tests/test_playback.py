@@ -75,7 +75,7 @@ def test_what_goes_in_comes_out_in_real_time() -> None:
     assert ear.pcm == pcm
     assert ear.marks == ["end"]
     assert [word for _, word in ear.words] == [f"w{place}" for place in range(10)]
-    assert [round(at_ms / 300) for at_ms, _ in ear.words] == list(range(10))
+    assert [int(at_ms // 300) for at_ms, _ in ear.words] == list(range(10))
 
 
 def test_a_ducked_voice_is_quieter_and_loses_nothing() -> None:
@@ -111,7 +111,7 @@ def test_a_pause_ends_with_the_word_and_goes_on_at_the_very_sample() -> None:
     voice = Playback[str]()
     pcm = speak(voice)
     ear = Ear(voice)
-    ear.listen(650)
+    ear.listen(740)
     voice.pause(StopAt.WORD)
     ear.listen(3000)
     assert len(ear.pcm) / 16 == pytest.approx(900)  # the third word ends at 900 ms
@@ -160,7 +160,7 @@ def test_a_yield_ends_with_the_word_and_drops_the_rest() -> None:
     speak(voice)
     voice.put_audio(samples(0, 800), rate=RATE, stream="next", like="")
     ear = Ear(voice)
-    ear.listen(650)
+    ear.listen(740)
     voice.cut(StopAt.WORD)
     ear.listen(9000)
     assert len(ear.pcm) / 16 == pytest.approx(900)
@@ -169,6 +169,39 @@ def test_a_yield_ends_with_the_word_and_drops_the_rest() -> None:
     assert voice.released_samples + voice.dropped_samples == voice.received_samples
     tail = np.abs(np.frombuffer(ear.pcm, "<i2").astype(int)[-3:])
     assert tail.max() < 4000  # faded, not chopped
+
+
+def test_a_word_that_is_too_long_to_wait_for_breaks_between_two_syllables() -> None:
+    voice = Playback[str]()
+    pcm = np.frombuffer(samples(0, RATE * 2), "<i2").copy()
+    pcm[RATE * 79 // 100 : RATE * 81 // 100] //= 8  # nearly silent from 790 to 810 ms
+    voice.put_audio(pcm.tobytes(), rate=RATE, stream="m", like="")
+    for place, word in enumerate(["interdepartmental", "negotiations"]):
+        voice.put_word(word, text=word, at_ms=place * 1200, stream="m")
+    ear = Ear(voice)
+    ear.listen(650)
+    voice.cut(StopAt.WORD)
+    ear.listen(9000)
+    assert 790 <= len(ear.pcm) / 16 <= 810
+
+
+def test_a_ducked_voice_stops_sooner() -> None:
+    silent_ms = []
+    for ducked in (False, True):
+        voice = Playback[str]()
+        voice.put_audio(samples(0, RATE * 2), rate=RATE, stream="m", like="")
+        ear = Ear(voice)
+        ear.listen(500)
+        if ducked:
+            voice.duck()
+        ear.listen(700)
+        voice.pause(StopAt.NOW)
+        ear.listen(3000)
+        silent_ms.append(len(ear.pcm) / 16)
+        voice.resume()
+        ear.listen(9000)
+        assert len(ear.pcm) == 16 * 2000
+    assert silent_ms[1] < silent_ms[0]
 
 
 def test_a_yield_at_a_phrase_finishes_the_phrase() -> None:

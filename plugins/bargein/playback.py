@@ -13,20 +13,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from bargein.core.decisions import StopAt
 from bargein.core.playout import MS_PER_CHARACTER
+from bargein.stopping import Patience, dip_ms, stopping_place
 
 T = TypeVar("T")
 
+_WORD_MS = 300.0
 _LATE_WORD_MS = 500
 """A word timed so far past the end of its audio was said all the same: services round. One that
 is timed later still was never made."""
-_PHRASE_ENDS = tuple(".,;:!?…。、！？，；：।")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,8 @@ class _Stream(Generic[T]):
         if not begun:
             return at_ms
         onset_ms, text = self.onsets[begun[-1]]
-        lasts_ms = float(len(text.strip()) * MS_PER_CHARACTER)
+        # A short word is not as short as its letters, and what follows it may be a pause.
+        lasts_ms = max(_WORD_MS, float(len(text.strip()) * MS_PER_CHARACTER))
         if begun[-1] + 1 < len(self.onsets):
             lasts_ms = min(lasts_ms, max(0.0, self.onsets[begun[-1] + 1][0] - onset_ms))
         return onset_ms + lasts_ms / 2
@@ -143,12 +144,13 @@ class Playback(Generic[T]):
         self,
         *,
         lookahead_ms: float = 80,
+        ducked_lookahead_ms: float = 40,
         chunk_ms: float = 20,
         duck_db: float = -12,
         ramp_ms: float = 40,
         fade_ms: float = 6,
         pad_ms: float = 40,
-        max_word_ms: float = 250,
+        max_word_ms: float = 100,
         max_phrase_ms: float = 900,
         max_rewind_ms: float = 600,
     ) -> None:
@@ -157,6 +159,8 @@ class Playback(Generic[T]):
         Args:
             lookahead_ms: audio is let out at most this far ahead of the play clock, and at least
                 this far less a piece. Below 60 a busy loop is heard as gaps; above 100 a hold is.
+            ducked_lookahead_ms: as far while the voice is ducked: a stop is likely then, and a gap
+                is hardly heard under somebody else's voice.
             chunk_ms: audio is let out in pieces of at most this length.
             duck_db: how much quieter a ducked voice is; -12 dB is a quarter of the amplitude,
                 clearly under the caller's own voice and still to be followed.
@@ -164,22 +168,26 @@ class Playback(Generic[T]):
             fade_ms: how long a stop takes, so that it is not heard as a click.
             pad_ms: silence let out behind a stop, so that a transport which collects whole
                 chunks plays the last of them.
-            max_word_ms: the longest wait for the end of a word; a longer word is broken.
+            max_word_ms: the longest wait for the end of a word; a longer word is broken where it
+                is quietest until then.
             max_phrase_ms: the longest wait for the end of a phrase; else the word's end is taken.
             max_rewind_ms: how far a resume goes back to the beginning of a broken word.
         """
-        if not 0 < chunk_ms <= lookahead_ms:
-            raise ValueError(f"chunk_ms must be in (0, lookahead_ms], not {chunk_ms}")
+        if not 0 < chunk_ms <= ducked_lookahead_ms <= lookahead_ms:
+            raise ValueError(
+                f"chunk_ms, ducked_lookahead_ms and lookahead_ms must rise, from above 0, not"
+                f" {chunk_ms}, {ducked_lookahead_ms}, {lookahead_ms}"
+            )
         if duck_db > 0:
             raise ValueError(f"duck_db must be <= 0 dB, not {duck_db}")
-        self._lookahead_ms = lookahead_ms
+        self._full_lookahead_ms = self._lookahead_ms = lookahead_ms
+        self._ducked_lookahead_ms = ducked_lookahead_ms
         self._chunk_ms = chunk_ms
         self._duck_gain = float(10 ** (duck_db / 20))
         self._ramp_ms = ramp_ms
         self._fade_ms = fade_ms
         self._pad_ms = pad_ms
-        self._max_word_ms = max_word_ms
-        self._max_phrase_ms = max_phrase_ms
+        self._patience = Patience(word_ms=max_word_ms, phrase_ms=max_phrase_ms)
         self._max_rewind_ms = max_rewind_ms
 
         self._items: deque[_Audio[T] | _Mark[T]] = deque()
@@ -266,6 +274,7 @@ class Playback(Generic[T]):
 
     def duck(self) -> None:
         """Lower the voice."""
+        self._lookahead_ms = self._ducked_lookahead_ms
         self._aim(self._duck_gain, self._ramp_ms)
 
     def pause(self, stop_at: StopAt = StopAt.WORD) -> None:
@@ -279,6 +288,7 @@ class Playback(Generic[T]):
         if stop is not None and stop.cut:
             self._stop = stop  # a yield is irrevocable
             return
+        self._lookahead_ms = self._full_lookahead_ms
         if self._silent:
             self._silent = False
             self._edge_ms = None
@@ -549,28 +559,30 @@ class Playback(Generic[T]):
             self._drop(beyond=self._stop, everything=everything)
 
     def _boundary(self, audio: _Audio[T], stop_at: StopAt) -> float:
-        """The next place in the stream to fall silent without breaking a word."""
+        """Where in the stream to fall silent, from here on."""
         stream = self._stream(audio.stream)
-        here_ms = audio.at_ms
-        onsets = sorted(stream.onsets)
-        ahead = [at_ms for at_ms, _ in onsets if at_ms >= here_ms]
-        if not onsets:
-            return here_ms
-        if stream.ended:
-            ahead.append(stream.received_ms)
-        if stop_at is StopAt.PHRASE:
-            ends = [
-                after_ms
-                for (_, text), (after_ms, _) in pairwise(onsets)
-                if after_ms >= here_ms and text.rstrip().endswith(_PHRASE_ENDS)
-            ]
-            if stream.ended:
-                ends.append(stream.received_ms)
-            if ends and ends[0] - here_ms <= self._max_phrase_ms:
-                return ends[0]
-        if ahead and ahead[0] - here_ms <= self._max_word_ms:
-            return ahead[0]
-        return here_ms
+        place_ms = stopping_place(
+            stream.onsets,
+            here_ms=audio.at_ms,
+            ends_ms=stream.received_ms if stream.ended else None,
+            stop_at=stop_at,
+            patience=self._patience,
+        )
+        return audio.at_ms + self._dip_ms(audio) if place_ms is None else place_ms
+
+    def _dip_ms(self, audio: _Audio[T]) -> float:
+        """How far it is to the quietest place, in what has come of this stream."""
+        wanted = audio.bytes_of(self._patience.word_ms)
+        pcm = bytearray()
+        for item in self._items:
+            if len(pcm) >= wanted:
+                break
+            if isinstance(item, _Audio):
+                if (item.stream, item.rate) != (audio.stream, audio.rate):
+                    break
+                pcm += item.pcm[: wanted - len(pcm)]
+        samples = np.frombuffer(bytes(pcm), "<i2")
+        return dip_ms(samples[:: audio.channels], audio.rate)
 
     def _stopped(self, out: list[Out[T]]) -> None:
         """The stopping place is reached."""
@@ -664,6 +676,7 @@ class Playback(Generic[T]):
         self._past.clear()
         self._past_ms = 0.0
         self._gain, self._target = 1.0, 1.0
+        self._lookahead_ms = self._full_lookahead_ms
 
     def _stream(self, name: str) -> _Stream[T]:
         return self._streams.setdefault(name, _Stream())

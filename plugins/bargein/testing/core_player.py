@@ -54,7 +54,8 @@ from .scene import Line, Scene
 
 WORD_MS = 300
 """How long the scripted agent takes for a word: 200 words a minute, a brisk voice."""
-
+PATIENCE_MS = 140
+"""How long a yield waits for the end of a word: what was let out already, and `Playback`'s."""
 
 LEASE_MS = 20_000
 """How long a worker that died keeps others from going on with what it knew of, unless said."""
@@ -175,7 +176,9 @@ class _Agent:
             return []
         stopped_ms = at_ms
         if decision.stop_at is not StopAt.NOW and self._next_ms is not None:
-            stopped_ms = max(at_ms, self._next_ms + self._halves % 2 * WORD_MS // 2)
+            word_ends_ms = self._next_ms + self._halves % 2 * WORD_MS // 2
+            if word_ends_ms - at_ms <= PATIENCE_MS:
+                stopped_ms = max(at_ms, word_ends_ms)
         kept = [] if decision.breaks_lock else [one for one in self._queue if one.must_hear]
         self._now, self._queue, self._paused = None, kept, False
         self._next_ms = stopped_ms if kept else None

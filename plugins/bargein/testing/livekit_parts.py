@@ -37,9 +37,11 @@ class Microphone(io.AudioInput):
         self._due_s = 0.0
         self._waiting = np.zeros(0, np.int16)
 
-    def play(self, pcm: PCM) -> None:
-        """Let the caller be heard with this, at 16 kHz."""
+    def play(self, pcm: PCM) -> float:
+        """Let the caller be heard with this, at 16 kHz; from when, on ``time.monotonic``."""
+        begins_s = max(self._due_s, time.monotonic() - 0.02) + len(self._waiting) / EAR_RATE
         self._waiting = np.concatenate([self._waiting, pcm])
+        return begins_s
 
     async def __anext__(self) -> rtc.AudioFrame:
         """The next 20 ms, when they have passed."""

@@ -82,6 +82,12 @@ async def _onsets(quick: bool) -> list[Row]:
     return await onset.rows(quick=quick)
 
 
+async def _interruptions(quick: bool) -> list[Row]:
+    from .livekit import interruptions
+
+    return await interruptions.rows(quick=quick)
+
+
 def _prepare(host: str) -> None:
     """Import the host, and let it be quiet: the table is what there is to read."""
     if host == "pipecat":
@@ -100,5 +106,7 @@ def _on_livekit(quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
 
     yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
     yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
+    if find_spec("espeakng_loader") is not None:
+        yield "interruptions", lambda: asyncio.run(_interruptions(quick))
     yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))

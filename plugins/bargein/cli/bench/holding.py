@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from pipecat.frames.frames import InterruptionFrame
 
-from bargein.core.decisions import PausePlayout, Reason, ResumePlayout, StopAt
+from bargein.core.decisions import DuckPlayout, PausePlayout, Reason, ResumePlayout, StopAt
 from bargein.testing.pipecat_parts import PacedOutput
 
 from .host import OnCall, on_call, parts
@@ -23,6 +23,8 @@ MEDIAN_MS, WORST_MS = 40, 80
 AT_ONCE = 5
 """So many calls are held side by side."""
 HELD_S = 0.16
+DUCKED_S = 0.15
+"""How long after the onset the pause comes: the voice is ducked at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ async def held(times: int, seed: int) -> list[Silence]:
         for _ in range(times):
             # Any phase of the transport's chunks must be hit.
             await asyncio.sleep(dice.uniform(0.2, 0.35))
+            call.decide(DuckPlayout(at_ms=manners.now_ms, reason=Reason.OVERLAP_BEGAN))
+            await asyncio.sleep(DUCKED_S)
             decided_s = time.monotonic()
             call.decide(
                 PausePlayout(
@@ -109,7 +113,7 @@ async def rows(*, quick: bool) -> list[Row]:
             budget=MEDIAN_MS,
             spread=quartiles(written_ms),
             n=len(ours),
-            how="PausePlayout(NOW) to the gate over a long playout; by the transport's writes",
+            how="PausePlayout(NOW) over a long playout that is ducked; by the transport's writes",
         ),
         Row(
             name="hold decided -> last audible sample, worst",

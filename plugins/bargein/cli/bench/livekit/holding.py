@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bargein.core.decisions import PausePlayout, Reason, ResumePlayout, StopAt
+from bargein.core.decisions import DuckPlayout, PausePlayout, Reason, ResumePlayout, StopAt
 from bargein.testing.livekit_parts import VOICE_RATE
 from bargein.testing.tones import PCM, WORD_S, noise
 
@@ -21,6 +21,8 @@ from .host import OnCall, on_call
 
 WORST_MS = 100
 HELD_S = 0.4
+DUCKED_S = 0.15
+"""How long after the onset the pause comes: the voice is ducked at once."""
 AT_ONCE = 4
 _WINDOW = 48
 _SURE = 0.9
@@ -56,7 +58,12 @@ async def held(who: Who, times: int, seed: int) -> tuple[list[float], int]:
         await asyncio.sleep(0.2)
         for _ in range(times):
             # Any phase of the room's chunks must be hit.
-            await asyncio.sleep(dice.uniform(0.35, 0.5))
+            await asyncio.sleep(dice.uniform(0.2, 0.35))
+            if who == "ours":
+                call.decide(
+                    DuckPlayout(at_ms=call.studio.manners.now_ms, reason=Reason.OVERLAP_BEGAN)
+                )
+            await asyncio.sleep(DUCKED_S)
             decided_s = time.monotonic()
             _order(call, True)
             await asyncio.sleep(HELD_S)
@@ -96,19 +103,25 @@ def lost(whole: PCM, said: PCM) -> int:
     Where what was heard runs along with the message, the two differ by a constant shift; every
     pause makes another one.
     """
+    found = np.zeros(len(whole), np.bool_)
+    while said.any() and (new := _found(np.where(found, 0, whole).astype(np.int16), said)).any():
+        found |= new  # a short stretch is told from noise only without the long ones
+    return int(np.count_nonzero(~found))
+
+
+def _found(whole: PCM, said: PCM) -> npt.NDArray[np.bool_]:
+    """Which samples of the message run along with what was heard, at its clearest shifts."""
     size = 1 << (len(whole) + len(said)).bit_length()
     theirs, ours = np.fft.rfft(said, size), np.fft.rfft(whole, size)
     alike = np.fft.irfft(theirs * np.conj(ours), size)
     floor = 8 * float(np.median(np.abs(alike))) / 0.6745
     found = np.zeros(len(whole), np.bool_)
-    if not said.any():
-        return len(whole)
     for shift in np.argsort(alike)[: -_SHIFTS - 1 : -1]:
         if alike[shift] <= floor:
             break
         by = int(shift) if shift <= len(said) else int(shift) - size
         found |= _along(whole, said, by)
-    return int(np.count_nonzero(~found))
+    return np.asarray(found & (whole != 0))
 
 
 def _along(whole: PCM, said: PCM, shift: int) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What does talking over the agent do, beside a LiveKit session without us?"""
+"""What do a listener's noises do to the agent, beside a LiveKit session without us?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bargein.testing.livekit_parts import VOICE_RATE
 from bargein.testing.tones import WORD_S
 
 from ..row import Row, middle, quartiles
-from ..script import INTERRUPTIONS, REPLY, silent_ms, turned, until
+from ..script import REPLY, silent_ms, until
 from .host import STOCK, OnCall, Who, between, on_call
 
 HOSTS: tuple[Who, ...] = ("ours", "stock", "min_words_2")
@@ -19,7 +19,6 @@ BACKCHANNELS = ((1.5, "right okay"), (4.0, COUGH), (6.5, "uh-huh"))
 """When, from the agent's first sound, and what."""
 NEXT = "what else should I bring"
 """What the caller says once the agent has finished."""
-RATIO_DEFAULT, RATIO_MIN_WORDS = 1.0, 1 / 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def _leaked(call: OnCall) -> int:
     return len(turns[-1].replace(NEXT, "").split())
 
 
-async def backchannel_rows(*, quick: bool) -> list[Row]:
+async def rows(*, quick: bool) -> list[Row]:
     """Four figures, each beside the default and beside the count of words."""
     times = 1 if quick else 3
     made = await asyncio.gather(*(listened(who) for _ in range(times) for who in HOSTS))
@@ -108,57 +107,3 @@ async def backchannel_rows(*, quick: bool) -> list[Row]:
                 )
             )
     return rows
-
-
-async def cut_ms(who: Who, text: str, from_s: float) -> float:
-    """The caller takes the floor ``from_s`` after the agent's first sound; onset to silence."""
-    async with on_call(who, replies=[REPLY]) as call:
-        call.session.generate_reply()
-        onset_s = await call.first_heard() + from_s
-        await call.say_over(text, onset_s)
-        await asyncio.sleep(0.6)
-        run = next(run for run in call.recording.heard() if run[1] > onset_s)
-        if time.monotonic() - run[1] < 0.2:
-            raise RuntimeError(f"{text!r} did not interrupt {who}")
-        return (run[1] - onset_s) * 1_000
-
-
-async def interruption_rows(*, quick: bool) -> list[Row]:
-    """The same words at the same time."""
-    trials, at_once = (6 if quick else 18), 3
-    took: dict[Who, list[float]] = {who: [] for who in HOSTS}
-    for first in range(0, trials, at_once):
-        batch = range(first, min(first + at_once, trials))
-        jobs = [(who, trial) for trial in batch for who in turned(HOSTS, trial)]
-        # Any phase of a word must be hit.
-        made = await asyncio.gather(
-            *(
-                cut_ms(who, INTERRUPTIONS[trial % len(INTERRUPTIONS)], 1.0 + trial * 0.083 % 0.3)
-                for who, trial in jobs
-            )
-        )
-        for (who, _), one in zip(jobs, made, strict=True):
-            took[who].append(one)
-    beside: tuple[tuple[Who, float], ...] = (
-        ("stock", RATIO_DEFAULT),
-        ("min_words_2", RATIO_MIN_WORDS),
-    )
-    return [
-        Row(
-            name="true interruption: onset -> silence",
-            unit="ms",
-            ours=middle(took["ours"]),
-            stock=middle(took[stock]),
-            stock_is=STOCK[stock],
-            ratio_budget=budget,
-            spread=quartiles(took["ours"]),
-            n=trials,
-            how="every window scored from the onset on, partials 250 ms behind each word's end",
-        )
-        for stock, budget in beside
-    ]
-
-
-async def rows(*, quick: bool) -> list[Row]:
-    """Both kinds."""
-    return [*await backchannel_rows(quick=quick), *await interruption_rows(quick=quick)]
