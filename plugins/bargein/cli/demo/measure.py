@@ -16,8 +16,8 @@ from .talk import COUGH, GO_ON, RIGHT, UH_HUH, YES, Took, lasts_s, sentences, vo
 NEEDED_RUNS = 7
 """The greeting's answer, the question, the booking, the correction, the code once more, the way,
 the lift. Those who cannot go on without one may have one more for "please go on"."""
-NOISES = ("uh-huh", "right okay", "right, okay")
-"""What nobody has to answer, as a recogniser writes it."""
+LISTENING = (UH_HUH, COUGH, RIGHT)
+"""What should stop nobody."""
 PAUSE_S = 0.5
 """A silence of so long is none between two sentences: the agent waited."""
 SLACK_S = 0.35
@@ -136,8 +136,14 @@ def measured(took: Took) -> Heard:
         )
     messages = [m for m in call.context() if isinstance(m.get("content"), str)]
     user = [m["content"].lower() for m in messages if m["role"] == "user"]
-    # Glued to what the caller says next, a noise is in the context too.
-    noises = sum(text.count(noise) for text in user for noise in NOISES)
+    # Glued to what the caller says next, a noise is in the context too; to an agent that was silent
+    # it was none.
+    noises = [
+        said.what.name
+        for said, overlap in zip(took.said, overlaps, strict=True)
+        if said.what.name in LISTENING and said.what.text and overlap.over_agent
+        if any(said.what.text.lower() in text for text in user)
+    ]
     went_on = _went_on(took, spoken)
     return Heard(
         overlaps=overlaps,
@@ -145,7 +151,7 @@ def measured(took: Took) -> Heard:
         llm_runs=len(call.runs),
         extra_llm_runs=max(0, len(call.runs) - NEEDED_RUNS - min(1, went_on.llm_runs)),
         answer_lost=took.answer_lost,
-        backchannels_in_context=noises,
+        backchannels_in_context=len(noises),
         code_heard=_code_heard(spoken),
         went_on=went_on,
         receipts=call.receipts(),
@@ -259,7 +265,3 @@ def _words_within(text: str, heard_s: float) -> int:
         count += sum(before_s + at_s < heard_s for _, at_s in words)
         before_s += len(pcm) / 24000
     return count
-
-
-LISTENING = (UH_HUH, COUGH, RIGHT)
-"""What should stop nobody."""
