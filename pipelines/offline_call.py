@@ -1,8 +1,8 @@
 """A whole phone call without a cloud: the pipeline behind ``bargein demo``.
 
 Every part is Pipecat's own except the far ends: the caller's audio is a script, the recogniser
-knows it, the language model's answers are written down below, and eSpeak NG is the voice. Put real
-services in their place and it is an agent; `build` is all there is to it.
+knows it, the language model's answers are those of `bargein.testing.clinic`, and eSpeak NG is the
+voice. Put real services in their place and it is an agent; `build` is all there is to it.
 
 The end of a turn is a pause of 600 ms in every variant: Pipecat's default, Smart Turn, was trained
 on people and is erratic on synthetic speech, and would blur what is compared here.
@@ -29,57 +29,12 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from bargein.pipecat import Bargein
+from bargein.testing import clinic
 from bargein.testing.caller import CallerInput, ScriptedSTT
 from bargein.testing.pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
 from bargein.testing.speech import PCM, Words, agent_voice
 
 Manners = Literal["default", "minwords3", "ours"]
-
-EXPLAINS = (
-    "Your appointment with Doctor Patel is on Tuesday at three in the afternoon. "
-    "The clinic is on the second floor of the main building, next to the pharmacy. "
-    "Please bring your insurance card and a photo, and come ten minutes early, "
-    "because there is a short form to fill in."
-)
-ASKS = "I also have a free slot on Tuesday at nine in the morning. Shall I book that one for you?"
-BOOKS = (
-    "Good, it is booked for Tuesday at nine in the morning. You will get a message "
-    "with the address, and you can cancel it until the evening before."
-)
-CODE = "Your code for the door is four two seven one."
-CORRECTS = f"Of course, Thursday at nine it is. <must-hear>{CODE}</must-hear> See you then."
-REPEATS = "The code is four two seven one."
-DIRECTIONS = (
-    "Take the tram as far as Market Square, walk past the old stone fountain towards the river, "
-    "turn left at the bakery. Cross the small bridge, keep the water to your right, "
-    "pass two more houses. Ours is white, next to a garden."
-)
-LIFT = "Yes, there is a lift beside the entrance."
-LOST = "Sorry, I did not catch that. What were you saying?"
-
-
-def reply(messages: list[Any]) -> str:
-    """What the language model answers; it only looks at what was said last."""
-    last = str(messages[-1].get("content", "")).lower()
-    for words, answer in (
-        # A model whose context has lost the rest of the way can only start over.
-        ("go on", DIRECTIONS),
-        ("lift", LIFT),
-        ("get there", DIRECTIONS),
-        ("what was that", REPEATS),
-        ("thursday", CORRECTS),
-        ("yes", BOOKS),
-        ("earlier", ASKS),
-        ("when is", EXPLAINS),
-    ):
-        if words in last:
-            return answer
-    return LOST
-
-
-def plain(text: str) -> str:
-    """An answer as it is spoken. Only `Bargein` knows what to do with the tags in it."""
-    return text.replace("<must-hear>", "").replace("</must-hear>", "")
 
 
 @dataclass(kw_only=True)
@@ -117,8 +72,8 @@ def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
 
     context = LLMContext(
         [
-            {"role": "system", "content": "You answer the phone of a clinic."},
-            {"role": "user", "content": "When is my appointment?"},
+            {"role": "system", "content": clinic.INSTRUCTIONS},
+            {"role": "user", "content": clinic.GREETED},
         ]
     )
     pair = LLMContextAggregatorPair(
@@ -131,9 +86,9 @@ def build(manners: Manners = "ours", *, stt: STTService | None = None) -> Call:
 
     def answer(messages: list[Any]) -> str:
         if ours is None:
-            return plain(reply(messages))
-        ours.topic("the way to the clinic" if reply(messages) == DIRECTIONS else "")
-        return reply(messages)
+            return clinic.plain(clinic.reply(messages))
+        ours.topic(clinic.topic(messages))
+        return clinic.reply(messages)
 
     voiced: list[tuple[float, str]] = []
 

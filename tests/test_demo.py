@@ -26,18 +26,25 @@ def demo(*options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+@pytest.fixture(scope="module", params=["pipecat", "livekit"])
+def host(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def ours(out: Path) -> dict[str, Any]:
-    run = demo("--json", "--only", "ours", "--out", str(out))
+def out(tmp_path_factory: pytest.TempPathFactory, host: str) -> Path:
+    return tmp_path_factory.mktemp(host)
+
+
+@pytest.fixture(scope="module")
+def ours(out: Path, host: str) -> dict[str, Any]:
+    run = demo("--host", host, "--json", "--only", "ours", "--out", str(out))
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     report: dict[str, Any] = json.loads(run.stdout)
     assert json.loads((out / "demo.json").read_text("utf-8")) == report
+    assert report["host"] == host
     assert list(report["calls"]) == ["ours"]
     call: dict[str, Any] = report["calls"]["ours"]
     return call
@@ -75,13 +82,13 @@ def test_the_interruption_stops_the_agent_and_the_context_says_what_was_heard(
 def test_go_on_goes_on_without_the_llm_and_nothing_of_the_way_is_lost(
     ours: dict[str, Any],
 ) -> None:
-    from bargein.cli.demo.talk import offline_call
+    from bargein.testing.clinic import DIRECTIONS
 
     went_on = ours["went_on"]
     assert went_on["llm_runs"] == 0
     assert went_on["words_unheard"] == 0
     # From the beginning of the clause that broke, which was not heard to its end.
-    words = offline_call().DIRECTIONS.split()
+    words = DIRECTIONS.split()
     from_word = went_on["from_word"]
     assert from_word > 0
     assert words[from_word - 1].endswith((",", "."))
@@ -104,6 +111,29 @@ def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     run = demo("--out", str(taken))
     assert run.returncode == 2
     assert run.stderr.splitlines() == [f"bargein demo: cannot write to --out {taken}: File exists"]
+
+
+def test_a_recogniser_of_another_host_is_one_sentence(tmp_path: Path) -> None:
+    run = demo("--host", "livekit", "--stt", "pocketsphinx", "--out", str(tmp_path))
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == [
+        "bargein demo: --stt pocketsphinx is not there for --host livekit: choose from scripted"
+    ]
+
+
+def test_a_piece_that_is_read_late_is_not_dated_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several calls at once, the first ones would seem to fall silent later than the last."""
+    import time
+
+    from bargein.testing.livekit_parts import VOICE_RATE, Recording
+
+    piece = np.ones(VOICE_RATE // 100, np.int16)
+    recording = Recording()
+    with monkeypatch.context() as clock:
+        for read_s in (10.36, 10.37, 10.03, 10.05):
+            clock.setattr(time, "monotonic", lambda read_s=read_s: read_s)
+            recording.take(piece)
+    assert recording.from_s == pytest.approx(10.0)
 
 
 def test_a_missing_extra_is_one_sentence() -> None:

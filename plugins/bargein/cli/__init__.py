@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "demo": "one phone call through stock Pipecat and through ours, to hear and to read",
+    "demo": "one phone call through the stock host and through ours, to hear and to read",
     "eval": "how well the judgement reads labelled calls of your own",
     "bench": "every budget, measured beside the stock host in the same run",
 }

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import numpy as np
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -27,10 +26,9 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.utils.time import time_now_iso8601
 
+from .line import FRAME_MS, Line, written_down
 from .speech import PCM
-from .utterance import FINAL_DELAY_S, LINE_NOISE_DB, PARTIAL_DELAY_S, RATE, Utterance
-
-FRAME_MS = 20
+from .utterance import FINAL_DELAY_S, RATE, Utterance
 
 
 class CallerInput(BaseInputTransport):
@@ -39,19 +37,16 @@ class CallerInput(BaseInputTransport):
     def __init__(self) -> None:
         """Open the line."""
         super().__init__(TransportParams(audio_in_enabled=True, audio_in_sample_rate=RATE))
-        self._line: asyncio.Task[None] | None = None
-        self._clip: PCM | None = None
-        self._place = 0
-        self._said: asyncio.Future[float] | None = None
-        self._noise = np.random.default_rng(0)
-        self.spoken: list[tuple[float, PCM]] = []
+        self._line = Line()
+        self._running: asyncio.Task[None] | None = None
+        self.spoken = self._line.spoken
         """When each clip began, on ``time.monotonic``, and the clip."""
 
     async def start(self, frame: StartFrame) -> None:
         """Ready at once: nobody has to connect."""
         await super().start(frame)
         await self.set_transport_ready(frame)
-        self._line = self.create_task(self._run())
+        self._running = self.create_task(self._run())
 
     async def stop(self, frame: EndFrame) -> None:
         """The caller hangs up."""
@@ -65,33 +60,19 @@ class CallerInput(BaseInputTransport):
 
     async def say(self, clip: PCM) -> float:
         """Play a clip into the line; returns when its first sample went in."""
-        self._clip, self._place = clip, 0
-        self._said = asyncio.get_running_loop().create_future()
-        began_s = await self._said
-        self.spoken.append((began_s, clip))
-        return began_s
+        return await self._line.say(clip)
 
     async def _hang_up(self) -> None:
-        if self._line is not None:
-            await self.cancel_task(self._line)
-            self._line = None
+        if self._running is not None:
+            await self.cancel_task(self._running)
+            self._running = None
 
     async def _run(self) -> None:
-        size = RATE * FRAME_MS // 1000
         next_s = time.monotonic()
         while True:
             next_s += FRAME_MS / 1000
             await asyncio.sleep(max(0.0, next_s - time.monotonic()))
-            heard = self._noise.standard_normal(size) * 32767 * 10 ** (LINE_NOISE_DB / 20)
-            if self._clip is not None:
-                if self._said is not None and not self._said.done():
-                    self._said.set_result(next_s - FRAME_MS / 1000)
-                piece = self._clip[self._place : self._place + size]
-                heard[: len(piece)] += piece
-                self._place += size
-                if self._place >= len(self._clip):
-                    self._clip = None
-            pcm = np.clip(heard, -32768, 32767).astype("<i2").tobytes()
+            pcm = self._line.frame(next_s - FRAME_MS / 1000).astype("<i2").tobytes()
             await self.push_audio_frame(InputAudioRawFrame(pcm, RATE, 1))
 
 
@@ -119,15 +100,12 @@ class ScriptedSTT(STTService):
             self.create_task(self._write(said, began_s))
 
     async def _write(self, said: Utterance, began_s: float) -> None:
-        for count, (_, ends_s) in enumerate(said.words, start=1):
-            await asyncio.sleep(max(0.0, began_s + ends_s + PARTIAL_DELAY_S - time.monotonic()))
-            if count < len(said.words) or PARTIAL_DELAY_S < FINAL_DELAY_S:
-                text = " ".join(word for word, _ in said.words[:count])
+        async for text, final in written_down(said, began_s):
+            if final:
+                frame = TranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
+                await self.push_frame(frame)
+            else:
                 await self.push_frame(InterimTranscriptionFrame(text, "caller", time_now_iso8601()))
-        await asyncio.sleep(max(0.0, began_s + said.ends_s + FINAL_DELAY_S - time.monotonic()))
-        await self.push_frame(
-            TranscriptionFrame(said.text, "caller", time_now_iso8601(), finalized=True)
-        )
 
 
 class PocketSTT(STTService):

@@ -265,14 +265,19 @@ class ScriptedTTS(tts.TTS[Any]):
         rate: int = VOICE_RATE,
         speed: float = 10.0,
         late_s: float = 0.0,
+        whole_sentences: bool = False,
     ) -> None:
-        """Make the service; its first sound comes ``late_s`` after the first text."""
+        """Make the service; its first sound comes ``late_s`` after the first text.
+
+        A voice with an intonation wants ``whole_sentences``; else it is given word by word.
+        """
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=word_times),
             sample_rate=rate,
             num_channels=1,
         )
         self.voice, self.word_times, self.speed, self.late_s = voice, word_times, speed, late_s
+        self.whole_sentences = whole_sentences
         self.samples = 0
         """How many samples of speech were made."""
         self.fails_after: int | None = None
@@ -300,53 +305,64 @@ class _Speaking(tts.SynthesizeStream):
             mime_type="audio/pcm",
             stream=True,
         )
+        whole, sure = _SENTENCES if ours.whole_sentences else _WORDS
         text, at_s, begun = "", 0.0, False
         async for piece in self._input_ch:
             flushed = not isinstance(piece, str)
             text += piece if isinstance(piece, str) else ""
-            words = re.findall(r"\s*\S+\s*" if flushed else r"\s*\S+\s+", text)
-            text = text[len("".join(words)) :]
-            for word in words:
+            found = re.findall(whole if flushed else sure, text)
+            text = text[len("".join(found)) :]
+            for one in found:
                 if not begun:
                     begun = True
                     self._mark_started()
                     await asyncio.sleep(ours.late_s)
                     output_emitter.start_segment(segment_id=utils.shortuuid())
-                at_s += await self._say(output_emitter, word, at_s)
+                at_s += await self._say(output_emitter, one.strip(), at_s)
         rest = text.strip()
         if begun and rest:
             await self._say(output_emitter, rest, at_s)
         if begun:
             output_emitter.end_segment()
 
-    async def _say(self, emitter: tts.AudioEmitter, word: str, at_s: float) -> float:
+    async def _say(self, emitter: tts.AudioEmitter, text: str, at_s: float) -> float:
         ours = self._tts
         assert isinstance(ours, ScriptedTTS)
         if ours.fails_after is not None:
             if ours.fails_after == 0:
                 raise RuntimeError("the service has failed")
             ours.fails_after -= 1
-        pcm, _ = ours.voice(word, ours.sample_rate)
+        pcm, words = ours.voice(text, ours.sample_rate)
         lasts_s = len(pcm) / ours.sample_rate
         ours.samples += len(pcm)
         if ours.word_times:
-            timed = TimedString(word.strip() + " ", start_time=at_s, end_time=at_s + lasts_s)
-            emitter.push_timed_transcript(timed)
+            ends = [*(from_s for _, from_s in words[1:]), lasts_s]
+            for (word, from_s), until_s in zip(words, ends, strict=True):
+                timed = TimedString(word + " ", start_time=at_s + from_s, end_time=at_s + until_s)
+                emitter.push_timed_transcript(timed)
         emitter.push(pcm.tobytes())
         emitter.flush()
         await asyncio.sleep(lasts_s / ours.speed)
         return lasts_s
 
 
-class _Shown(io.TextOutput):
+_WORDS = (r"\s*\S+\s*", r"\s*\S+\s+")
+_SENTENCES = (r"[^.?!]*[.?!]+\s*|[^.?!]+$", r"[^.?!]*[.?!]+\s+")
+"""A piece of text that is over: when all of it is there, and while there may be more."""
+
+
+class Shown(io.TextOutput):
     """Where a room's transcript would go."""
 
     def __init__(self) -> None:
+        """Make one that nobody reads."""
         super().__init__(label="transcript", next_in_chain=None)
 
-    async def capture_text(self, text: str) -> None: ...
+    async def capture_text(self, text: str) -> None:
+        """Show a piece."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """It is complete."""
 
 
 @dataclass(slots=True)
@@ -356,11 +372,15 @@ class Recording:
     chunks: list[PCM] = field(default_factory=list)
     from_s: float = 0.0
     """When the first sample was heard, on ``time.monotonic``."""
+    _samples: int = 0
 
     def take(self, pcm: PCM) -> None:
         """Keep the next piece."""
-        if not self.chunks:
-            self.from_s = time.monotonic() - len(pcm) / VOICE_RATE
+        self._samples += len(pcm)
+        from_s = time.monotonic() - self._samples / VOICE_RATE
+        # A piece may be read late, never early: where the loop was busy at first, the first piece
+        # would date all the others late.
+        self.from_s = min(self.from_s, from_s) if self.chunks else from_s
         self.chunks.append(pcm)
 
     @property
@@ -457,7 +477,7 @@ class Studio:
         self.session.input.audio = self.microphone
         if synchronized:
             self._sync = TranscriptSynchronizer(
-                next_in_chain_audio=self.room.sink, next_in_chain_text=_Shown()
+                next_in_chain_audio=self.room.sink, next_in_chain_text=Shown()
             )
             self.session.output.audio = self._sync.audio_output
             self.session.output.transcription = self._sync.text_output
@@ -499,6 +519,7 @@ __all__ = [
     "ScriptedSTT",
     "ScriptedTTS",
     "ScriptedVAD",
+    "Shown",
     "Studio",
     "metronome",
 ]

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,18 +26,8 @@ from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 
+from .recorded import Written, recording
 from .tones import PCM, Voice, metronome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """One chunk that the transport wrote."""
-
-    at_s: float
-    """When writing began, on ``time.monotonic``."""
-    plays_at_s: float
-    """When its first sample is heard by a listener without a jitter buffer."""
-    pcm: bytes
 
 
 class PacedOutput(BaseOutputTransport):
@@ -95,15 +84,7 @@ class PacedOutput(BaseOutputTransport):
 
     def recording(self, from_s: float, until_s: float) -> PCM:
         """What was heard between two instants, silence included."""
-        length = max(0, round((until_s - from_s) * self.rate))
-        track = np.zeros(length, dtype=np.int16)
-        for chunk in self.written:
-            samples = np.frombuffer(chunk.pcm, dtype="<i2")
-            start = round((chunk.plays_at_s - from_s) * self.rate)
-            first, last = max(0, start), min(length, start + len(samples))
-            if first < last:
-                track[first:last] = samples[first - start : last - start]
-        return track
+        return recording(self.written, self.rate, from_s, until_s)
 
 
 class ScriptedTTS(TTSService):

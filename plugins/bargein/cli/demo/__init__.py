@@ -1,25 +1,30 @@
-"""``bargein demo``: the same phone call, three ways. What is the difference?"""
+"""``bargein demo``: the same phone call, through the stock host and through ours. What is the
+difference?"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import wave
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from loguru import logger
 
+from .host import HOSTS, OURS, Call, Host, host
 from .measure import Heard, measured
 from .show import Progress, table, verdict
-from .talk import PHRASES, WAYS, Took, Way, clips, offline_call, talked
+from .talk import Took, talked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "--host", choices=HOSTS, default="pipecat", help="whose agent it is (default: pipecat)"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, no table")
     parser.add_argument(
         "--out", metavar="DIR", default="bargein-demo", help="where the WAVs and the JSON go"
@@ -36,8 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the call, and show what came of it."""
-    if args.verbose:
-        logger.add(sys.stderr, level="INFO")
     out = Path(args.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -46,52 +49,77 @@ def run(args: argparse.Namespace) -> int:
         reason = error.strerror or type(error).__name__
         print(f"bargein demo: cannot write to --out {args.out}: {reason}", file=sys.stderr)
         return 2
-    ways = [way for way in WAYS if args.only is None or (way == "ours") == (args.only == "ours")]
     try:
-        took = asyncio.run(_calls(ways, args.stt, quiet=args.json))
+        _log(args.host, verbose=args.verbose)
+        on = host(args.host)
+        if args.stt not in on.recognisers:
+            print(
+                f"bargein demo: --stt {args.stt} is not there for --host {args.host}:"
+                f" choose from {', '.join(on.recognisers)}",
+                file=sys.stderr,
+            )
+            return 2
+        ways = {
+            way: title
+            for way, title in on.ways.items()
+            if args.only is None or (way == OURS) == (args.only == OURS)
+        }
+        took = asyncio.run(_calls(on, ways, args.stt, quiet=args.json))
     except ImportError as error:
-        print(f"bargein demo: {error}", file=sys.stderr)
+        missing = str(error)
+        if "pip install" not in missing:
+            missing += ': pip install "bargein[demo]"'
+        print(f"bargein demo: {missing}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     heard = {way: measured(one) for way, one in took.items()}
     for way, one in took.items():
         _write_wav(out / f"{way}.wav", one)
-    report = {"calls": {way: one.as_json() for way, one in heard.items()}, "stt": args.stt}
+    report = {
+        "host": args.host,
+        "calls": {way: one.as_json() for way, one in heard.items()},
+        "stt": args.stt,
+    }
     text = json.dumps(report, indent=2, ensure_ascii=False)
     (out / "demo.json").write_text(text + "\n", "utf-8")
     if args.json:
         print(text)
     else:
-        _show(heard, out)
+        _show(heard, ways, out)
     return 0
 
 
-async def _calls(ways: list[Way], stt: str, *, quiet: bool) -> dict[Way, Took]:
+def _log(name: str, *, verbose: bool) -> None:
+    """The host's log is not what there is to read, unless somebody wants to."""
+    if name == "livekit":
+        if verbose:
+            logging.basicConfig(level=logging.INFO)
+        else:
+            for one in ("livekit", "asyncio"):
+                logging.getLogger(one).setLevel(logging.CRITICAL)
+    elif verbose:
+        from loguru import logger
+
+        logger.add(sys.stderr, level="INFO")
+
+
+async def _calls(on: Host, ways: dict[str, str], stt: str, *, quiet: bool) -> dict[str, Took]:
     """All calls at the same time, on the same caller audio."""
     with Progress(ways, quiet=quiet) as progress:
-        calls = {}
-        for way in ways:
-            ear = None
-            if stt == "pocketsphinx":
-                from bargein.testing.caller import PocketSTT
-
-                ear = PocketSTT(PHRASES)
-                for clip in clips().values():
-                    ear.recognised(clip.pcm)  # fresh, it does not know the line's level yet
-            calls[way] = offline_call().build(way, stt=ear)
+        calls: dict[str, Call] = {way: on.build(way, stt) for way in ways}
         took = await asyncio.gather(
             *(talked(call, partial(progress.says, way)) for way, call in calls.items())
         )
     return dict(zip(ways, took, strict=True))
 
 
-def _show(heard: dict[Way, Heard], out: Path) -> None:
-    table(heard)
-    print(verdict(heard))
+def _show(heard: dict[str, Heard], titles: dict[str, str], out: Path) -> None:
+    table(heard, titles)
+    print(verdict(heard, titles))
     print(f"Listen, the agent on the left and the caller on the right, in {out}:")
     print("  " + "  ".join(f"{way}.wav" for way in heard))
-    if "ours" in heard and len(heard) > 1:
+    if OURS in heard and len(heard) > 1:
         print("At the first uh-huh the stock agent stops dead; ours lowers its voice and goes on.")
         print(
             'At "please go on" the stock agent starts over; ours goes on where it was interrupted.'
@@ -100,10 +128,10 @@ def _show(heard: dict[Way, Heard], out: Path) -> None:
 
 def _write_wav(path: Path, took: Took) -> None:
     """The agent on the left, the caller on the right, 24 kHz."""
-    rate = took.call.output.rate
-    left = took.call.output.recording(took.began_s, took.ended_s)
+    rate = took.call.rate
+    left = took.call.recording(took.began_s, took.ended_s)
     right = np.zeros(len(left), dtype=np.int16)
-    for began_s, clip in took.call.caller.spoken:
+    for began_s, clip in took.call.spoken:
         count = round(len(clip) * rate / 16000)
         grid = np.linspace(0, len(clip) - 1, count)
         voice = np.interp(grid, np.arange(len(clip)), clip).astype(np.int16)

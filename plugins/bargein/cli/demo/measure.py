@@ -6,13 +6,20 @@ from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from bargein.testing.speech import agent_voice
+import numpy as np
 
-from .talk import COUGH, GO_ON, RIGHT, UH_HUH, YES, Took, lasts_s, offline_call, sentences
+from bargein.testing import clinic
+from bargein.testing.speech import PCM, agent_voice
+
+from .talk import COUGH, GO_ON, RIGHT, UH_HUH, YES, Took, lasts_s, sentences, voiced
 
 NEEDED_RUNS = 7
 """The greeting's answer, the question, the booking, the correction, the code once more, the way,
 the lift. Those who cannot go on without one may have one more for "please go on"."""
+LISTENING = (UH_HUH, COUGH, RIGHT)
+"""What should stop nobody."""
+PAUSE_S = 0.5
+"""A silence of so long is none between two sentences: the agent waited."""
 SLACK_S = 0.35
 """An answer that ends so much early was cut: less is the silence at a sentence's end."""
 
@@ -28,7 +35,10 @@ class Overlap:
     lost_s: float
     """Seconds of the agent's speech that were never heard."""
     silent_after_ms: int | None
-    """From the caller's onset to the agent's last sample, if it was cut."""
+    """From the caller's onset until the agent was silent, if it was cut. A rest of its voice after
+    a long silence does not make it later."""
+    paused_ms: int
+    """How long the agent fell silent before it went on; 0 if it did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +91,16 @@ class _Spoken:
     ended_s: float
     heard_s: float
     whole_s: float
+    pauses: tuple[tuple[float, float], ...]
+    """From when, and for how long, it was silent amid what it said."""
+
+    def silent_s(self, from_s: float) -> float:
+        """When it fell silent after an instant, for long or for good."""
+        return next((at for at, _ in self.pauses if at >= from_s), self.ended_s)
+
+    def paused_s(self, from_s: float, until_s: float) -> float:
+        """Its longest silence that began between two instants."""
+        return max((lasts for at, lasts in self.pauses if from_s <= at < until_s), default=0.0)
 
     @property
     def cut(self) -> bool:
@@ -106,64 +126,82 @@ def measured(took: Took) -> Heard:
                 over_agent=over is not None,
                 cut=cut and said.what.name != YES,
                 lost_s=round(over.whole_s - over.heard_s, 2) if over and cut else 0.0,
-                silent_after_ms=round((over.ended_s - said.onset_s) * 1000)
+                silent_after_ms=round((over.silent_s(said.onset_s) - said.onset_s) * 1000)
                 if over and cut
                 else None,
+                paused_ms=round(over.paused_s(said.onset_s, next_s) * 1000)
+                if over and not cut
+                else 0,
             )
         )
-    messages = [m for m in call.context.get_messages() if isinstance(m.get("content"), str)]
+    messages = [m for m in call.context() if isinstance(m.get("content"), str)]
     user = [m["content"].lower() for m in messages if m["role"] == "user"]
-    noises = [text for text in user if text.strip(" .,") in ("uh-huh", "right okay", "right, okay")]
+    # Glued to what the caller says next, a noise is in the context too; to an agent that was silent
+    # it was none.
+    noises = [
+        said.what.name
+        for said, overlap in zip(took.said, overlaps, strict=True)
+        if said.what.name in LISTENING and said.what.text and overlap.over_agent
+        if any(said.what.text.lower() in text for text in user)
+    ]
     went_on = _went_on(took, spoken)
     return Heard(
         overlaps=overlaps,
         answers=_answers(spoken, [m["content"] for m in messages if m["role"] == "assistant"]),
-        llm_runs=len(call.llm.runs),
-        extra_llm_runs=max(0, len(call.llm.runs) - NEEDED_RUNS - min(1, went_on.llm_runs)),
+        llm_runs=len(call.runs),
+        extra_llm_runs=max(0, len(call.runs) - NEEDED_RUNS - min(1, went_on.llm_runs)),
         answer_lost=took.answer_lost,
         backchannels_in_context=len(noises),
         code_heard=_code_heard(spoken),
         went_on=went_on,
-        receipts=[one.state.value for one in call.manners.receipts] if call.manners else [],
+        receipts=call.receipts(),
         lasted_s=round(took.ended_s - took.began_s, 1),
     )
 
 
 def _spoken(took: Took) -> list[_Spoken]:
     """Each answer, from the chunks that were written between its run and the next."""
-    module = offline_call()
-    runs = [(at_s, module.plain(module.reply(messages))) for at_s, messages in took.call.llm.runs]
+    runs = [(at_s, clinic.plain(clinic.reply(messages))) for at_s, messages in took.call.runs]
     onset_s = _told_to_go_on_s(took)
     if all(at_s < onset_s for at_s, _ in runs):
         # No run tells of what is said without one.
         said = " ".join(text for at_s, text in took.call.voiced if at_s > onset_s)
         runs.append((onset_s, said))
-    rate = took.call.output.rate
+    rate = took.call.rate
     found = []
     for place, (run_s, text) in enumerate(runs):
         next_s = runs[place + 1][0] if place + 1 < len(runs) else took.ended_s
-        chunks = [c for c in took.call.output.written if run_s < c.at_s <= next_s]
-        audible = [at for at, chunk in enumerate(chunks) if any(chunk.pcm)]
-        if not audible:
+        chunks = [c for c in took.call.written if run_s < c.at_s <= next_s]
+        chunks = [chunk for chunk in chunks if any(chunk.pcm)]
+        if not chunks:
             continue
-        # From the first sound to the last, with the silence between sentences.
-        chunks = chunks[audible[0] : audible[-1] + 1]
-        heard_s = sum(len(chunk.pcm) / 2 / rate for chunk in chunks)
-        last = chunks[-1]
+        ends = [chunk.plays_at_s + len(chunk.pcm) / 2 / rate for chunk in chunks]
+        sounds = sum(np.count_nonzero(np.frombuffer(chunk.pcm, "<i2")) for chunk in chunks)
         found.append(
             _Spoken(
                 text=text,
                 began_s=chunks[0].plays_at_s,
-                ended_s=last.plays_at_s + len(last.pcm) / 2 / rate,
-                heard_s=heard_s,
+                ended_s=ends[-1],
+                heard_s=_far_s(voiced(text), int(sounds)),
                 whole_s=lasts_s(text),
+                pauses=tuple(
+                    (end_s, after.plays_at_s - end_s)
+                    for end_s, after in zip(ends, chunks[1:], strict=False)
+                    if after.plays_at_s - end_s > PAUSE_S
+                ),
             )
         )
     return found
 
 
+def _far_s(pcm: PCM, sounds: int) -> float:
+    """How far into a text somebody is who has heard so many samples of sound of it."""
+    loud = np.flatnonzero(pcm)
+    return float(loud[min(sounds, len(loud)) - 1] - loud[0]) / 24000 if len(loud) else 0.0
+
+
 def _code_heard(spoken: list[_Spoken]) -> bool:
-    code = offline_call().CODE
+    code = clinic.CODE
     for one in spoken:
         before, found, _ = one.text.partition(code)
         if found:
@@ -191,7 +229,7 @@ def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
 
 
 def _went_on(took: Took, spoken: list[_Spoken]) -> WentOn:
-    directions = offline_call().DIRECTIONS.split()
+    directions = clinic.DIRECTIONS.split()
     onset_s = _told_to_go_on_s(took)
     before: set[int] = set()
     after: set[int] = set()
@@ -204,7 +242,7 @@ def _went_on(took: Took, spoken: list[_Spoken]) -> WentOn:
         from_word=min(after, default=None),
         words_twice=len(before & after),
         words_unheard=len(directions) - len(before | after),
-        llm_runs=sum(at_s > onset_s for at_s, _ in took.call.llm.runs),
+        llm_runs=sum(at_s > onset_s for at_s, _ in took.call.runs),
     )
 
 
@@ -227,7 +265,3 @@ def _words_within(text: str, heard_s: float) -> int:
         count += sum(before_s + at_s < heard_s for _, at_s in words)
         before_s += len(pcm) / 24000
     return count
-
-
-LISTENING = (UH_HUH, COUGH, RIGHT)
-"""What should stop nobody."""

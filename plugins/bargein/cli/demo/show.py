@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -11,13 +11,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from .measure import LISTENING, Heard, Overlap, WentOn
-from .talk import GO_ON, NO_WAIT, YES, Way
+from .talk import GO_ON, NO_WAIT, YES
 
-TITLES: dict[str, str] = {
-    "default": "Pipecat, default",
-    "minwords3": "Pipecat, MinWords(3)",
-    "ours": "bargein",
-}
 EVENTS = 11
 """How many things the caller says at most."""
 
@@ -25,9 +20,9 @@ EVENTS = 11
 class Progress:
     """A bar for each call."""
 
-    def __init__(self, ways: Sequence[Way], *, quiet: bool) -> None:
+    def __init__(self, ways: Mapping[str, str], *, quiet: bool) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:<22}"),
+            TextColumn("{task.description:<28}"),
             BarColumn(),
             TextColumn("{task.fields[says]}"),
             TimeElapsedColumn(),
@@ -35,7 +30,8 @@ class Progress:
             console=Console(stderr=True),
         )
         self._tasks = {
-            way: self._bars.add_task(TITLES[way], total=EVENTS, says="ringing") for way in ways
+            way: self._bars.add_task(title, total=EVENTS, says="ringing")
+            for way, title in ways.items()
         }
 
     def __enter__(self) -> Progress:
@@ -52,17 +48,17 @@ class Progress:
             self._bars.update(task, completed=EVENTS, says="done")
         self._bars.stop()
 
-    def says(self, way: Way, what: str) -> None:
+    def says(self, way: str, what: str) -> None:
         """The caller says something."""
         self._bars.update(self._tasks[way], advance=1, says=f"caller: {what}")
 
 
-def table(heard: dict[Way, Heard]) -> None:
+def table(heard: Mapping[str, Heard], titles: Mapping[str, str]) -> None:
     """Print the calls side by side."""
     grid = Table(title="The same call", title_style="bold", show_lines=False)
     grid.add_column("the caller says")
     for way in heard:
-        grid.add_column(TITLES[way])
+        grid.add_column(titles[way])
     for name in (*LISTENING, NO_WAIT):
         grid.add_row(
             f'"{name}"' if name != "a cough" else name,
@@ -93,7 +89,7 @@ def table(heard: dict[Way, Heard]) -> None:
     Console().print(grid)
 
 
-def verdict(heard: dict[Way, Heard]) -> str:
+def verdict(heard: Mapping[str, Heard], titles: Mapping[str, str]) -> str:
     """One line for those who read only one."""
     parts = []
     for way, one in heard.items():
@@ -104,7 +100,7 @@ def verdict(heard: dict[Way, Heard]) -> str:
             if stop is None or stop.silent_after_ms is None
             else f"{stop.silent_after_ms} ms"
         )
-        parts.append(f"{TITLES[way]}: stopped by {cuts} noises, by the caller after {ms}")
+        parts.append(f"{titles[way]}: stopped by {cuts} noises, by the caller after {ms}")
     return ";\n".join(parts) + "."
 
 
@@ -116,6 +112,8 @@ def _overlap(overlap: Overlap | None, *, meant: bool) -> str:
     if overlap is None or not overlap.over_agent:
         return "agent was silent already"
     if not overlap.cut:
+        if overlap.paused_ms and not meant:
+            return f"[red]goes on[/] after {overlap.paused_ms} ms of silence"
         return "[red]ignored[/]" if meant else "[green]goes on[/]"
     colour = "green" if meant else "red"
     after = f"silent {overlap.silent_after_ms} ms after the onset"
