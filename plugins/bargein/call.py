@@ -182,18 +182,20 @@ class Call:
         self.feed(replace(message, at_ms=self.now_ms))
 
     def speech(self, event: UserSpeechStarted | UserSpeechStopped, ear: Ear) -> None:
-        """The user speaks as soon as one ear hears it, and until none does."""
+        """The user speaks as soon as one ear hears it, until the host's word or until the ear that
+        hears early hears no more: a host may wait for half a second of silence."""
         if self.muted:
             return
         if isinstance(event, UserSpeechStarted):
             self._speaking.add(ear)
             self.feed(event)
             return
+        heard = ear in self._speaking
         if ear == "host":
             # The host's word ends it: an early ear that hears no more audio would hang here.
             self._speaking.clear()
         self._speaking.discard(ear)
-        if not self._speaking:
+        if heard or not self._speaking:
             self.feed(event)
 
     def raise_control(self, name: str) -> None:
