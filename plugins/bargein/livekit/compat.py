@@ -63,8 +63,13 @@ def closing(session: AgentSession[Any]) -> bool:
 
 
 def started(session: AgentSession[Any]) -> bool:
-    """Does the session run?"""
-    return bool(session._started)
+    """Does the session run, or is it about to, as in its first agent's `on_enter`?"""
+    return bool(session._started) or speaks(session)
+
+
+def speaks(session: AgentSession[Any]) -> bool:
+    """Can something be said in the session?"""
+    return session._activity is not None
 
 
 def drops_turns(session: AgentSession[Any]) -> bool:

@@ -43,6 +43,7 @@ from .nodes import Nodes
 from .resumption import Memory
 from .stt import BargeinSTT
 from .tools import tools
+from .user_turn import turns_of_the_application
 from .vad import BargeinVAD, CallerEar
 from .voice import VoiceOutput
 from .words import CallerWords
@@ -161,6 +162,7 @@ class Bargein(Manners[LiveKitCall]):
         if options.setdefault("mode", "vad") == "adaptive":
             call.vetoed = options
         compat.hear_from_the_start(session)
+        turns_of_the_application(session, self._words)
         call.has_stt = call.attached = True
         call.spawn(self._begin())
 
@@ -168,12 +170,10 @@ class Bargein(Manners[LiveKitCall]):
         """An `AgentSession` with all of this in place.
 
         Args:
-            **options: as for `AgentSession`; ``vad`` is LiveKit's Silero unless it is given.
+            **options: as for `AgentSession`; ``vad`` is LiveKit's own Silero unless it is given.
         """
         if "vad" not in options:
-            from livekit.plugins import silero
-
-            options["vad"] = silero.VAD.load()
+            options["vad"] = inference.VAD(model="silero")
         if options.get("stt"):
             options["stt"] = self.stt(options["stt"])
         if options["vad"] is not None:
@@ -229,7 +229,7 @@ class Bargein(Manners[LiveKitCall]):
             raise BargeinError(
                 "nothing can be said in a session that is not attached: manners.attach(session)"
             )
-        if not compat.started(attached):
+        if not compat.speaks(attached):
             raise BargeinError("nothing can be said yet: await session.start(...) first")
         self._archive.receipts.pop(message.message_id, None)  # of an earlier one with that id
         if must_hear and self._call.attached:

@@ -150,6 +150,14 @@ class CallerWords:
         self._outbox.extend(self._taken().events)
         self._flush()
 
+    def forget(self) -> None:
+        """Nothing that was said so far is of any interest."""
+        self._taken()
+        self._deferred.clear()
+        self._outbox.clear()
+        self._partial = self._withheld_start = None
+        self._told_last = ""
+
     def _hang_up(self) -> None:
         self.release_all()
         self._flush(hangs_up=True)  # just before it commits what was said last
@@ -213,7 +221,8 @@ class CallerWords:
         return waiting
 
     def _reported(self, text: str) -> None:
-        if self._waiting.events and self._waiting.text == text:
+        # Of words that the application cleared meanwhile, the floor still knows.
+        if self._waiting.events and f" {text}".endswith(f" {self._waiting.text}"):
             self._taken()
         else:
             found = next((kept for kept in self._deferred if kept.text == text), None)
