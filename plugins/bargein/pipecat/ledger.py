@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
     LLMContextAssistantTurnFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
@@ -29,6 +30,7 @@ from bargein.core.events import (
 from bargein.progress import Progress
 
 from .call import PipecatCall
+from .messages import HOST_MARKS
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
@@ -56,6 +58,7 @@ class PlayoutLedger(FrameProcessor):
         self._stream = ""  # the context whose bracket is open
         self._started = False
         self._progress = Progress(call)
+        self._timed = False  # whether its words come at their times, some behind its end
         self._appends = True  # whether what is heard goes into the LLM\'s context
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
@@ -70,6 +73,8 @@ class PlayoutLedger(FrameProcessor):
                 await self.push_frame(unwritten)
             call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
+        if isinstance(frame, TTSStoppedFrame) and not (HOST_MARKS or self._timed):
+            await self._written_down(frame)
         if not call.cutting:
             return
         if isinstance(frame, LLMContextAssistantTurnFrame):
@@ -88,7 +93,8 @@ class PlayoutLedger(FrameProcessor):
                     return  # its words without its sound are no proof of anything
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
                 left_ms = self._bargein_call.voice_left_ms()
-                self._progress.word(frame.text, left_ms, timed=bool(frame.pts))
+                self._timed = bool(frame.pts)
+                self._progress.word(frame.text, left_ms, timed=self._timed)
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
                 self._appends = frame.append_to_context
@@ -109,6 +115,11 @@ class PlayoutLedger(FrameProcessor):
                 self._bargein_call.feed(CallEnded(at_ms=self._bargein_call.now_ms))
             case _:
                 pass
+
+    async def _written_down(self, frame: TTSStoppedFrame) -> None:
+        """Before 1.13 a message in a reply whose words have no times runs into what follows."""
+        if self._bargein_call.messages.of(frame.context_id or "") is not None:
+            await self.push_frame(LLMAssistantPushAggregationFrame())
 
     def _unwritten(self) -> TTSTextFrame | None:
         """What was heard of a text that the service has not passed on, because it does so when it
