@@ -9,7 +9,7 @@ from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 
 from bargein import Delivery
 from bargein.livekit import Bargein, BargeinError
-from bargein.testing.livekit_parts import Call, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from bargein.testing.livekit_parts import Call, RoomOutput, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from livekit_rig import SAYS, LiveKitRig
 
 CODE = "Your code is four five six, please write it down now."
@@ -125,6 +125,74 @@ async def test_before_the_session_begins_nothing_can_be_said() -> None:
     with pytest.raises(BargeinError, match="nothing can be said yet"):
         await manners.say(session, CODE)
     await session.aclose()
+
+
+# --- an avatar that joins late ---
+
+
+async def in_mid_speech(rig: LiveKitRig) -> None:
+    rig.session.say(SAYS)
+    await rig.until(lambda: rig.manners.floor == "agent")
+    await asyncio.sleep(2)  # all of it has been made by then
+
+
+@pytest.mark.parametrize("synchronized", [True, False])
+async def test_a_speech_goes_on_in_the_voice_of_an_avatar_that_joins(synchronized: bool) -> None:
+    avatars: list[RoomOutput] = []
+
+    async def script(rig: LiveKitRig) -> None:
+        await in_mid_speech(rig)
+        avatars.append(RoomOutput())
+        rig.session.output.replace_audio_tail(avatars[0].sink)
+        await rig.until(lambda: bool(rig.said("assistant")))
+        await rig.agent_says()
+        await rig.interrupts()
+        await rig.until(lambda: len(rig.runs) == 1)
+
+    rig = await LiveKitRig(synchronized=synchronized).run(script)
+    [avatar] = avatars
+    whole, cut = rig.said("assistant")
+    assert whole == SAYS
+    assert SAYS.startswith(cut.rstrip(" .…"))
+    assert cut != SAYS
+    [before] = rig.studio.room.recording.heard()
+    after = avatar.recording.heard()[0]
+    lasts_s = before[1] - before[0] + after[1] - after[0]
+    assert lasts_s > 0.29 * len(SAYS.split()) - 0.3
+    assert rig.errors == []
+    await avatar.close()
+
+
+class Slower(RoomOutput):
+    """One that wants the voice at another rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sink._sample_rate = 16_000
+
+
+@pytest.mark.parametrize("how", ["another rate", "all of the chain"])
+async def test_a_speech_that_an_avatar_cuts_is_in_the_history_as_far_as_it_was_heard(
+    how: str,
+) -> None:
+    avatars: list[RoomOutput] = []
+
+    async def script(rig: LiveKitRig) -> None:
+        await in_mid_speech(rig)
+        avatars.append(Slower() if how == "another rate" else RoomOutput())
+        if how == "another rate":
+            rig.session.output.replace_audio_tail(avatars[0].sink)
+        else:
+            rig.session.output.audio = avatars[0].sink
+        await rig.until(lambda: rig.manners.floor == "open")
+        await rig.until(lambda: bool(rig.said("assistant")))
+
+    rig = await LiveKitRig().run(script)
+    [heard] = rig.said("assistant")
+    assert SAYS.startswith(heard.rstrip(" .…"))
+    assert 3 <= len(heard.split()) <= len(SAYS.split()) - 3
+    assert rig.errors == []
+    await avatars[0].close()
 
 
 # --- a worker whose jobs run in threads ---

@@ -102,7 +102,7 @@ async def test_what_must_be_heard_is_said_as_livekit_says_it(http: ClientSession
 
 async def test_without_a_voice_a_realtime_model_says_no_text_of_yours(http: ClientSession) -> None:
     async def script(rig: LiveKitRig) -> None:
-        with pytest.raises(BargeinError, match="nothing can be said: .*add a TTS model"):
+        with pytest.raises(BargeinError, match=r"nothing can be said: .*add a TTS model"):
             await rig.manners.say(rig.session, CODE, must_hear=True)
         await rig.until(lambda: COUNT in rig.said("assistant"))
 

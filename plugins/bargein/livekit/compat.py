@@ -14,6 +14,9 @@ try:
 except ImportError:  # a later release has moved it: `missing` says so
     _SpeechHandleContextVar = None  # type: ignore[assignment]
 
+Proxy: Any = getattr(io, "_AudioSinkProxy", ())
+"""Stands before whatever plays, which can be swapped there; `isinstance` of nothing without it."""
+
 OLDEST, BEFORE = (1, 6, 1), (2,)
 """The releases that are supported: from the one, up to the other."""
 

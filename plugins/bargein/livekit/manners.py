@@ -42,6 +42,7 @@ from .lock import Lock
 from .nodes import Nodes
 from .resumption import Memory
 from .stt import BargeinSTT
+from .tail import swapped_behind_the_voice
 from .tools import tools
 from .user_turn import turns_of_the_application
 from .vad import BargeinVAD, CallerEar
@@ -163,6 +164,7 @@ class Bargein(Manners[LiveKitCall]):
             call.vetoed = options
         compat.hear_from_the_start(session)
         turns_of_the_application(session, self._words)
+        swapped_behind_the_voice(session.output)
         call.has_stt = call.attached = True
         call.spawn(self._begin())
 

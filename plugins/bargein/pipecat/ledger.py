@@ -58,7 +58,8 @@ class PlayoutLedger(FrameProcessor):
         self._stream = ""  # the context whose bracket is open
         self._started = False
         self._progress = Progress(call)
-        self._timed = False  # whether its words come at their times, some behind its end
+        # Before 1.13 a message runs into what the same reply says behind it.
+        self._behind_lock = False
         self._appends = True  # whether what is heard goes into the LLM\'s context
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
@@ -71,10 +72,11 @@ class PlayoutLedger(FrameProcessor):
         if direction is FrameDirection.DOWNSTREAM:
             if isinstance(frame, InterruptionFrame) and (unwritten := self._unwritten()):
                 await self.push_frame(unwritten)
+            if isinstance(frame, TTSStartedFrame) and self._behind_lock:
+                self._behind_lock = False
+                await self.push_frame(LLMAssistantPushAggregationFrame())
             call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
-        if isinstance(frame, TTSStoppedFrame) and not (HOST_MARKS or self._timed):
-            await self._written_down(frame)
         if not call.cutting:
             return
         if isinstance(frame, LLMContextAssistantTurnFrame):
@@ -93,12 +95,13 @@ class PlayoutLedger(FrameProcessor):
                     return  # its words without its sound are no proof of anything
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
                 left_ms = self._bargein_call.voice_left_ms()
-                self._timed = bool(frame.pts)
-                self._progress.word(frame.text, left_ms, timed=self._timed)
+                self._progress.word(frame.text, left_ms, timed=bool(frame.pts))
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
                 self._appends = frame.append_to_context
             case TTSStoppedFrame():
+                locked = self._bargein_call.messages.of(frame.context_id or "") is not None
+                self._behind_lock = locked and not HOST_MARKS
                 if not self._bargein_call.speech_queued():
                     self._end(completed=True)
             case BotStoppedSpeakingFrame():
@@ -115,11 +118,6 @@ class PlayoutLedger(FrameProcessor):
                 self._bargein_call.feed(CallEnded(at_ms=self._bargein_call.now_ms))
             case _:
                 pass
-
-    async def _written_down(self, frame: TTSStoppedFrame) -> None:
-        """Before 1.13 a message in a reply whose words have no times runs into what follows."""
-        if self._bargein_call.messages.of(frame.context_id or "") is not None:
-            await self.push_frame(LLMAssistantPushAggregationFrame())
 
     def _unwritten(self) -> TTSTextFrame | None:
         """What was heard of a text that the service has not passed on, because it does so when it
