@@ -175,11 +175,13 @@ class CallerWords:
                 else UserSpeechStopped(at_ms=now_ms),
                 "host",
             )
-        # With turns that the recogniser ends, these two are the turn.
-        if not (call.in_charge and (call.decides_words or self._outbox)):
-            self._tell_speech(event)
-        elif self._speaks:
+        # With turns that the recogniser ends, these two are the turn. Where the agent only waits,
+        # the session hears of them all the same, and again with the words: who speaks is not away.
+        decides = call.in_charge and bool(call.decides_words or self._outbox)
+        if decides and self._speaks:
             self._withheld_start = event
+        if not decides or not (call.agent_has_floor or call.locked or self._outbox):
+            self._tell_speech(event)
 
     def _interim(self, event: stt.SpeechEvent, heard: UserWordsHeard) -> None:
         call = self._call
