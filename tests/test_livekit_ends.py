@@ -59,7 +59,9 @@ async def test_what_the_end_of_a_call_cuts_is_said_in_the_next(begin: Ends, end:
         await end(rig)
         await asyncio.wait_for(rig.manners.aclose(), 10)
 
-    rig = await LiveKitRig(Bargein(detectors=(), records=records, on_cut="repeat")).run(script, hang_up=True)
+    rig = await LiveKitRig(Bargein(detectors=(), records=records, on_cut="repeat")).run(
+        script, hang_up=True
+    )
     [receipt] = rig.manners.receipts
     if begin is waiting_behind_a_hold:
         assert (receipt.state, receipt.heard) == (Delivery.UNDELIVERED, "")

@@ -3,10 +3,8 @@
 import asyncio
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, StopResponse
 from livekit.agents.stt import SpeechEventType
 
-from bargein.livekit import Bargein
 from livekit_rig import SAYS, LiveKitRig
 
 AWAY_S = 1.5
