@@ -22,7 +22,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    JobContext,
+    JobProcess,
+    cli,
+    function_tool,
+)
 
 from bargein import DIGIT_CODES, MONEY, Interruption
 from bargein.livekit import Bargein
@@ -34,6 +42,7 @@ PLUGINS = ("deepgram", "openai", "elevenlabs", "silero")
 NEEDS = {"console": MODELS, "dev": (*SERVER, *MODELS), "start": (*SERVER, *MODELS)}
 """Which keys each way to start it needs; the others need none."""
 
+LANGUAGE = "en"
 STORE = "front_desk.db"
 """Where it is kept what a caller has heard, and what they have not."""
 NOTICE = "This call is recorded for training."
@@ -47,7 +56,14 @@ WAY = (
 )
 
 log = logging.getLogger("front-desk")
-server = AgentServer()
+
+
+def prewarm(_: JobProcess) -> None:
+    """Read what the first call would keep the others waiting for."""
+    Bargein.prewarm(language=LANGUAGE)
+
+
+server = AgentServer(setup_fnc=prewarm)
 
 
 def manners_of(caller: str, *, store: str | Store = STORE) -> Bargein:
@@ -59,7 +75,7 @@ def manners_of(caller: str, *, store: str | Store = STORE) -> Bargein:
     """
     # Amounts and codes are not talked over, whatever the LLM writes around them.
     manners = Bargein(
-        language="en", must_hear_patterns=[DIGIT_CODES, MONEY], store=store, caller=caller
+        language=LANGUAGE, must_hear_patterns=[DIGIT_CODES, MONEY], store=store, caller=caller
     )
 
     @manners.on("yield")

@@ -19,8 +19,12 @@ from livekit.agents import (
 from livekit.plugins import silero  # here: a thread may not register plugins
 
 from bargein.livekit import Bargein
+from bargein.memory import MemoryStore
 from bargein.testing import written
 from bargein.testing.livekit_parts import ScriptedLLM, ScriptedSTT, ScriptedTTS
+
+LEFT = "the call left"
+"""Before what a line of the log tells of a call that is over."""
 
 
 def prewarm(process: JobProcess) -> None:
@@ -55,7 +59,7 @@ def note(text: str) -> str:
 async def call(ctx: JobContext) -> None:
     """One call."""
     await ctx.connect()
-    manners, stt, decided = Bargein(), ScriptedSTT(), []
+    manners, stt, decided = Bargein(store=MemoryStore(), caller="any"), ScriptedSTT(), []
     manners.add_event_handler(
         "on_decision", lambda _, d: decided.append(written(d).partition(" ")[2])
     )
@@ -87,18 +91,28 @@ async def call(ctx: JobContext) -> None:
         stt.hears(**json.loads(asked.payload))
         return ""
 
-    async def tell(_: rtc.RpcInvocationData) -> str:
+    def story() -> str:
         said = [one for one in session.history.items if isinstance(one, llm.ChatMessage)]
         told = {
             "assistant": [one.text_content for one in said if one.role == "assistant"],
             "user": [one.text_content for one in said if one.role == "user"],
             "decided": decided,
             "receipts": [[one.state.value, one.heard] for one in manners.receipts],
+            "stored": [one.stored for one in manners.receipts],
         }
         return json.dumps(told)
 
+    async def tell(_: rtc.RpcInvocationData) -> str:
+        return story()
+
+    async def over() -> None:
+        if stock is None:
+            await manners.aclose()
+            print(LEFT, story(), flush=True)
+
     for method in (say, hears, tell):
         ctx.room.local_participant.register_rpc_method(method.__name__, method)
+    ctx.add_shutdown_callback(over)
     session.on("close", lambda _: ctx.shutdown())
     await session.start(Agent(instructions="Be brief."), room=ctx.room)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bargein.core.decisions import Decision
-from bargein.testing import Scene, livekit_player, load, matches, pipecat_player, play, written
+from bargein.testing import Scene, load, matches, play, written
 from bargein.testing.rules import rules_of
 from bargein.testing.stage import Played
 
@@ -21,12 +21,16 @@ def without_times(decisions: list[Decision]) -> list[str]:
 @pytest.fixture(scope="session")
 def on_pipecat() -> dict[str, Played]:
     """All scenes, played side by side in real time."""
+    from bargein.testing import pipecat_player  # here: it may be that only one host is installed
+
     return asyncio.run(pipecat_player.play_all(SCENES))
 
 
 @pytest.fixture(scope="session")
 def on_livekit() -> dict[str, Played]:
     """The same on the other host."""
+    from bargein.testing import livekit_player
+
     scenes = [scene for scene in SCENES if not scene.cannot_play_on("livekit")]
     return asyncio.run(livekit_player.play_all(scenes))
 

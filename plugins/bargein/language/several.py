@@ -58,8 +58,8 @@ class Judges:
             "_read_by": read_by,
         }.items():
             object.__setattr__(self, name, value)
-        for tag in () if is_auto else read_by:
-            self._judge(tag)  # an unknown language is an error now, and not in mid-call
+        if not is_auto:
+            self.read_all()  # an unknown language is an error now, and not in mid-call
 
     def __call__(
         self,
@@ -81,6 +81,11 @@ class Judges:
             is_final=is_final,
             elapsed_ms=elapsed_ms,
         )
+
+    def read_all(self) -> None:
+        """Read every language now; those of ``"auto"`` are read when somebody speaks them."""
+        for tag in self._read_by:
+            self._judge(tag)
 
     def turn(self, words: str, *, agent_said: str) -> tuple[Kind | None, bool | None]:
         """What a whole turn, taken after the agent had finished, says about going on.

@@ -123,10 +123,7 @@ def standard_rules(
         RuleError: no such preset, or an impossible number.
     """
     numbers = _preset(preset)
-    languages = language if isinstance(language, str | Language) else tuple(language)
-    judge, longer_ms = _judge(
-        languages, phrases_of("ignore", ignore), phrases_of("always_interrupt", always_interrupt)
-    )
+    judge, longer_ms = _judge_for(language, ignore, always_interrupt)
     return (
         EmergencyStop(judge=judge),
         CriticalMessage(judge=judge),
@@ -144,6 +141,33 @@ def standard_rules(
             max_hold_ms=numbers.max_hold_ms,
             yield_without_words_ms=numbers.yield_without_words_ms,
         ),
+    )
+
+
+def read_now(
+    language: str | Language | Sequence[str | Language] = "en",
+    *,
+    ignore: Iterable[str] = (),
+    always_interrupt: Iterable[str] = (),
+) -> None:
+    """Read what `standard_rules` with these arguments would read, ``"auto"`` in full.
+
+    Raises:
+        LanguageError: no such language.
+    """
+    judge, _ = _judge_for(language, ignore, always_interrupt)
+    if isinstance(judge, Judges):
+        judge.read_all()
+
+
+def _judge_for(
+    language: str | Language | Sequence[str | Language],
+    ignore: Iterable[str],
+    always_interrupt: Iterable[str],
+) -> tuple[Judge | Judges, int]:
+    languages = language if isinstance(language, str | Language) else tuple(language)
+    return _judge(
+        languages, phrases_of("ignore", ignore), phrases_of("always_interrupt", always_interrupt)
     )
 
 

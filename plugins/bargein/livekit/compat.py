@@ -14,6 +14,9 @@ try:
 except ImportError:  # a later release has moved it: `missing` says so
     _SpeechHandleContextVar = None  # type: ignore[assignment]
 
+Proxy: Any = getattr(io, "_AudioSinkProxy", ())
+"""Stands before whatever plays, which can be swapped there; `isinstance` of nothing without it."""
+
 OLDEST, BEFORE = (1, 6, 1), (2,)
 """The releases that are supported: from the one, up to the other."""
 
@@ -63,8 +66,13 @@ def closing(session: AgentSession[Any]) -> bool:
 
 
 def started(session: AgentSession[Any]) -> bool:
-    """Does the session run?"""
-    return bool(session._started)
+    """Does the session run, or is it about to, as in its first agent's `on_enter`?"""
+    return bool(session._started) or speaks(session)
+
+
+def speaks(session: AgentSession[Any]) -> bool:
+    """Can something be said in the session?"""
+    return session._activity is not None
 
 
 def drops_turns(session: AgentSession[Any]) -> bool:

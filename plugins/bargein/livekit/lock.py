@@ -53,7 +53,7 @@ class Lock:
 
     def say(
         self, message: MessageLocked, *, lock: bool = True, add_to_chat_ctx: bool = True
-    ) -> SpeechHandle:
+    ) -> None:
         """Say a message that must be heard, behind what is being said.
 
         Args:
@@ -62,19 +62,24 @@ class Lock:
             add_to_chat_ctx: whether it becomes part of the history once it was spoken.
 
         Raises:
-            RuntimeError: the session does not run.
+            RuntimeError: the session does not run, or has no voice for it.
         """
-        session = self.session
+        session, call = self.session, self._call
         if session is None:
             raise RuntimeError("no session is attached")
+        try:
+            call.speeches.say(
+                message,
+                lambda: session.say(
+                    message.text, allow_interruptions=False, add_to_chat_ctx=add_to_chat_ctx
+                ),
+            )
+        except RuntimeError:
+            if not (call.ending() or call.drops_turns()):
+                raise
+            # Too late for this call: its receipt says so, and the next one may say it.
         if lock:
-            self._call.lock(message)
-        return self._call.speeches.say(
-            message,
-            lambda: session.say(
-                message.text, allow_interruptions=False, add_to_chat_ctx=add_to_chat_ctx
-            ),
-        )
+            call.lock(message)
 
     async def reply(
         self, made: AsyncIterable[Any], handle: SpeechHandle | None

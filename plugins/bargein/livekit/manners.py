@@ -42,7 +42,9 @@ from .lock import Lock
 from .nodes import Nodes
 from .resumption import Memory
 from .stt import BargeinSTT
+from .tail import swapped_behind_the_voice
 from .tools import tools
+from .user_turn import turns_of_the_application
 from .vad import BargeinVAD, CallerEar
 from .voice import VoiceOutput
 from .words import CallerWords
@@ -161,6 +163,8 @@ class Bargein(Manners[LiveKitCall]):
         if options.setdefault("mode", "vad") == "adaptive":
             call.vetoed = options
         compat.hear_from_the_start(session)
+        turns_of_the_application(session, self._words)
+        swapped_behind_the_voice(session.output)
         call.has_stt = call.attached = True
         call.spawn(self._begin())
 
@@ -168,19 +172,22 @@ class Bargein(Manners[LiveKitCall]):
         """An `AgentSession` with all of this in place.
 
         Args:
-            **options: as for `AgentSession`; ``vad`` is LiveKit's Silero unless it is given.
+            **options: as for `AgentSession`; ``vad`` is LiveKit's own Silero unless it is given.
         """
+        session: AgentSession[Any]
+        if _takes_turns_itself(options.get("llm"), with_stt=bool(options.get("stt"))):
+            session = AgentSession(**options)  # what we would add, turns that off in part
+            self.attach(session)
+            return session
         if "vad" not in options:
-            from livekit.plugins import silero
-
-            options["vad"] = silero.VAD.load()
+            options["vad"] = inference.VAD(model="silero")
         if options.get("stt"):
             options["stt"] = self.stt(options["stt"])
         if options["vad"] is not None:
             options["vad"] = self.vad(options["vad"])
         options["turn_handling"] = self.turn_handling(**(options.get("turn_handling") or {}))
         options.setdefault("aec_warmup_duration", None)
-        session: AgentSession[Any] = AgentSession(**options)
+        session = AgentSession(**options)
         self.attach(session)
         return session
 
@@ -214,7 +221,7 @@ class Bargein(Manners[LiveKitCall]):
 
         Raises:
             LockError: no words, or no such policy.
-            BargeinError: no such session, or it does not run.
+            BargeinError: no such session, it does not run, or it has no voice.
         """
         message = locked(
             text,
@@ -229,15 +236,19 @@ class Bargein(Manners[LiveKitCall]):
             raise BargeinError(
                 "nothing can be said in a session that is not attached: manners.attach(session)"
             )
-        if not compat.started(attached):
+        if not compat.speaks(attached):
             raise BargeinError("nothing can be said yet: await session.start(...) first")
         self._archive.receipts.pop(message.message_id, None)  # of an earlier one with that id
-        if must_hear and self._call.attached:
-            self._lock.say(message, add_to_chat_ctx=append_to_context)
-        elif must_hear:  # as well as LiveKit can by itself
-            attached.say(message.text, allow_interruptions=False, add_to_chat_ctx=append_to_context)
-        else:
-            attached.say(message.text, add_to_chat_ctx=append_to_context)
+        said: dict[str, Any] = {"add_to_chat_ctx": append_to_context}
+        try:
+            if must_hear and self._call.attached:
+                self._lock.say(message, **said)
+            elif must_hear:  # as well as LiveKit can by itself
+                attached.say(message.text, allow_interruptions=False, **said)
+            else:
+                attached.say(message.text, **said)
+        except RuntimeError as error:
+            raise BargeinError(f"nothing can be said: {error}") from None
         return message.message_id
 
     def function_tool(
@@ -459,9 +470,14 @@ class Bargein(Manners[LiveKitCall]):
 
 def _detects_turns(model: object, session: AgentSession[Any]) -> bool:
     """Would a model's own server stop the agent, whatever anybody here thinks of it?"""
+    # LiveKit turns that off by itself, where the model lets it and the session wants it so.
+    asked = utils.is_given(session.interruption_detection)
+    wanted = bool(asked and session.vad and session.turn_detection != "realtime_llm")
+    return _takes_turns_itself(model, with_stt=wanted)
+
+
+def _takes_turns_itself(model: object, *, with_stt: bool) -> bool:
+    """Does a model's own server detect turns, unless it lets others do so who hear words?"""
     if not isinstance(model, llm.RealtimeModel) or not model.capabilities.turn_detection:
         return False
-    # LiveKit turns that off by itself, where the model lets it and the session wants it so.
-    can = getattr(model.capabilities, "can_disable_turn_detection", False)
-    asked = utils.is_given(session.interruption_detection)
-    return not (can and asked and session.vad and session.turn_detection != "realtime_llm")
+    return not (with_stt and getattr(model.capabilities, "can_disable_turn_detection", False))

@@ -24,6 +24,7 @@ from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import spread
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
+from . import compat
 from .call import LiveKitCall
 from .ledger import Ledger, Source
 
@@ -97,7 +98,6 @@ class VoiceOutput(io.AudioOutput):
         super().__init__(
             label="bargein",
             next_in_chain=leaf,
-            sample_rate=leaf.sample_rate,
             capabilities=io.AudioOutputCapabilities(pause=True),
         )
         self._call = call
@@ -121,6 +121,22 @@ class VoiceOutput(io.AudioOutput):
         return True
 
     @property
+    def sample_rate(self) -> int | None:
+        """What plays it wants it so."""
+        below = self.next_in_chain
+        return below.sample_rate if below is not None else None
+
+    def plays_on(self, sink: io.AudioOutput) -> bool:
+        """Let another sink play from here on, be it in mid-word; False if it cannot take over."""
+        proxy = self.next_in_chain
+        if self.closed or not isinstance(proxy, compat.Proxy):
+            return False
+        if sink.next_in_chain is not None or sink.sample_rate not in (None, self.sample_rate):
+            return False
+        proxy.set_next_in_chain(sink)
+        return True
+
+    @property
     def closed(self) -> bool:
         return self._releasing.done()
 
@@ -133,8 +149,16 @@ class VoiceOutput(io.AudioOutput):
         self._releasing.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._segment is not None:
-            call.guarded("playout ledger", self._end, self._segment, False)
+        segment = self._segment
+        if segment is not None:
+            played_s = self._played(segment.source.stream)[0] / 1000
+            call.guarded("playout ledger", self._end, segment, False)
+            if self._pending_playback_count:  # nobody else would end what is waited for
+                super().on_playback_finished(
+                    playback_position=played_s,
+                    interrupted=True,
+                    synchronized_transcript=call.heard_text,
+                )
         self._ledger.close()
 
     # --- what the session hands in ---
@@ -203,6 +227,9 @@ class VoiceOutput(io.AudioOutput):
         """Another sink takes this one's place."""
         if self._call.ending():
             self._call.hang_up(detached=True)
+        elif self._segment is not None and self._segment.flushed:
+            # None of it will reach the new one. Left alone, LiveKit would take all of it as heard.
+            self._lost(self._segment)
         super().on_detached()
         self.close()
 
@@ -383,6 +410,11 @@ class VoiceOutput(io.AudioOutput):
         if not segment.passed:
             below.flush()
         below.clear_buffer()
+
+    def _lost(self, segment: _Segment) -> None:
+        speech = segment.source.speech
+        if speech is not None and not speech.handle.done():
+            speech.handle.interrupt(force=True)
 
     def _end(self, segment: _Segment, completed: bool) -> None:
         self._call.heard_text = self._ledger.heard() if segment.sent else ""

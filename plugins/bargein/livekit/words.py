@@ -150,6 +150,14 @@ class CallerWords:
         self._outbox.extend(self._taken().events)
         self._flush()
 
+    def forget(self) -> None:
+        """Nothing that was said so far is of any interest."""
+        self._taken()
+        self._deferred.clear()
+        self._outbox.clear()
+        self._partial = self._withheld_start = None
+        self._told_last = ""
+
     def _hang_up(self) -> None:
         self.release_all()
         self._flush(hangs_up=True)  # just before it commits what was said last
@@ -167,11 +175,13 @@ class CallerWords:
                 else UserSpeechStopped(at_ms=now_ms),
                 "host",
             )
-        # With turns that the recogniser ends, these two are the turn.
-        if not (call.in_charge and (call.decides_words or self._outbox)):
-            self._tell_speech(event)
-        elif self._speaks:
+        # With turns that the recogniser ends, these two are the turn. Where the agent only waits,
+        # the session hears of them all the same, and again with the words: who speaks is not away.
+        decides = call.in_charge and bool(call.decides_words or self._outbox)
+        if decides and self._speaks:
             self._withheld_start = event
+        if not decides or not (call.agent_has_floor or call.locked or self._outbox):
+            self._tell_speech(event)
 
     def _interim(self, event: stt.SpeechEvent, heard: UserWordsHeard) -> None:
         call = self._call
@@ -213,7 +223,8 @@ class CallerWords:
         return waiting
 
     def _reported(self, text: str) -> None:
-        if self._waiting.events and self._waiting.text == text:
+        # Of words that the application cleared meanwhile, the floor still knows.
+        if self._waiting.events and f" {text}".endswith(f" {self._waiting.text}"):
             self._taken()
         else:
             found = next((kept for kept in self._deferred if kept.text == text), None)

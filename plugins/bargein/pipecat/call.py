@@ -25,6 +25,8 @@ class PipecatCall(Call):
         self.voice_paused: Callable[[], bool] = lambda: False
         self.speech_queued: Callable[[], bool] = lambda: False
         """Is there speech that has not been let out?"""
+        self.only_locked: Callable[[], bool] = lambda: False
+        """Is nothing on its way that may be interrupted, but a message that must be heard?"""
         self.voice_left_ms: Callable[[], float | None] = lambda: None
         self.voice_played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         """The same as ``played_ms``, by the voice's own context."""

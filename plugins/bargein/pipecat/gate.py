@@ -90,6 +90,7 @@ class InterruptionGate(FrameProcessor):
         call.voice_paused = lambda: self._paused
         call.voice_queued = lambda: any(voice.queued for voice in self._voices.values())
         call.speech_queued = lambda: any(v.speech_queued for v in self._voices.values())
+        call.only_locked = self._only_locked
         call.voice_left_ms = self._left_ms
         call.voice_played_ms = self._played_ms
         self._paused = False
@@ -290,8 +291,7 @@ class InterruptionGate(FrameProcessor):
             # the word, so it hears of the interruption when the word is out.
             self._withheld = frame
             return
-        ordinary = any(voice.may_be_dropped for voice in self._voices.values())
-        if call.locked and not ordinary and not self._ending:
+        if self._only_locked():
             # Somebody else's interruption, and only a message that must be heard is on its way.
             # Some transports would clear what they hold of it; the assistant aggregator would
             # close its turn, and what it hears then ends up in the next.
@@ -304,6 +304,10 @@ class InterruptionGate(FrameProcessor):
             voice.drop()
         self._awake.set()
         await self.push_frame(frame)
+
+    def _only_locked(self) -> bool:
+        ordinary = any(voice.may_be_dropped for voice in self._voices.values())
+        return self._bargein_call.locked and not ordinary and not self._ending
 
     # --- what the floor wants ---
 

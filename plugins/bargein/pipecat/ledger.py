@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
     LLMContextAssistantTurnFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
@@ -29,6 +30,7 @@ from bargein.core.events import (
 from bargein.progress import Progress
 
 from .call import PipecatCall
+from .messages import HOST_MARKS
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
@@ -56,6 +58,8 @@ class PlayoutLedger(FrameProcessor):
         self._stream = ""  # the context whose bracket is open
         self._started = False
         self._progress = Progress(call)
+        # Before 1.13 a message runs into what the same reply says behind it.
+        self._behind_lock = False
         self._appends = True  # whether what is heard goes into the LLM\'s context
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
@@ -68,6 +72,9 @@ class PlayoutLedger(FrameProcessor):
         if direction is FrameDirection.DOWNSTREAM:
             if isinstance(frame, InterruptionFrame) and (unwritten := self._unwritten()):
                 await self.push_frame(unwritten)
+            if isinstance(frame, TTSStartedFrame) and self._behind_lock:
+                self._behind_lock = False
+                await self.push_frame(LLMAssistantPushAggregationFrame())
             call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
         if not call.cutting:
@@ -93,6 +100,8 @@ class PlayoutLedger(FrameProcessor):
                 self._follow(frame.context_id or "")
                 self._appends = frame.append_to_context
             case TTSStoppedFrame():
+                locked = self._bargein_call.messages.of(frame.context_id or "") is not None
+                self._behind_lock = locked and not HOST_MARKS
                 if not self._bargein_call.speech_queued():
                     self._end(completed=True)
             case BotStoppedSpeakingFrame():

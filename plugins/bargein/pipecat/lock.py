@@ -30,6 +30,7 @@ from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
 
 from .call import PipecatCall
+from .messages import HOST_MARKS
 
 try:
     from pipecat.frames.frames import BotBackchannelFrame
@@ -150,7 +151,9 @@ class CriticalMessageLock(FrameProcessor):
             case InterruptionFrame():
                 self._marked.reset()
                 self._replying, self._open, self._begins = False, False, None
-                await self.push_frame(frame)
+                # Before 1.13 text-to-speech forgets what nobody may interrupt, too.
+                if HOST_MARKS or not self._bargein_call.only_locked():
+                    await self.push_frame(frame)
                 await self._said()
             case EndFrame():
                 await self._said()

@@ -1,0 +1,62 @@
+"""A worker reads its languages before there are calls, so that no call waits for another's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bargein.language import LanguageError
+from bargein.livekit import Bargein as OnLiveKit
+from bargein.manners import Manners
+from bargein.pipecat import Bargein as OnPipecat
+
+READS = """
+import sys
+read = []
+sys.addaudithook(
+    lambda name, args: name == "open" and str(args[0]).endswith(".toml") and read.append(args[0])
+)
+from bargein import standard_rules
+from bargein.{host} import Bargein
+options = {options}
+Bargein.prewarm(**options)
+assert read, "the languages are files"
+read.clear()
+Bargein(**options)
+judge = standard_rules(**options)[0].judge
+for tag in {spoken}:
+    judge("ja", language=tag)
+print(len(read))
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "spoken"),
+    [
+        ("livekit", {"language": "de"}, []),
+        ("pipecat", {"language": ["en", "de"], "ignore": ["alles klar"]}, ["de"]),
+        ("livekit", {"language": "auto"}, ["de", "ja"]),
+    ],
+)
+def test_a_call_reads_nothing_that_was_read_before(
+    host: str, options: dict[str, object], spoken: list[str]
+) -> None:
+    code = READS.format(host=host, options=options, spoken=spoken)
+    plugins = str(Path(__file__).parents[1] / "plugins")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": plugins, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "0", done.stderr
+
+
+@pytest.mark.parametrize("host", [OnLiveKit, OnPipecat])
+def test_a_language_that_there_is_not_is_named_when_the_worker_starts(
+    host: type[Manners[object]],  # type: ignore[type-var]
+) -> None:
+    with pytest.raises(LanguageError, match="no language 'klingon'"):
+        host.prewarm(language="klingon")
