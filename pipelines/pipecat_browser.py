@@ -1,6 +1,6 @@
 """An agent to talk to in a browser, and a page that shows who has the floor, and why.
 
-    pip install "bargein[browser]"
+    pip install "bargein[browser]" "pipecat-ai[deepgram,elevenlabs,openai]"
     python pipelines/pipecat_browser.py
 
 Then open http://127.0.0.1:7860. It needs these keys in its environment: DEEPGRAM_API_KEY,
@@ -21,9 +21,10 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 try:
@@ -58,6 +59,7 @@ from bargein import DIGIT_CODES, MONEY
 from bargein.feed import Feed
 from bargein.pipecat import Bargein
 
+NO_MORE: Mapping[str, Any] = MappingProxyType({})
 KEYS = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY")
 PAGE = Path(__file__).with_name("page") / "index.html"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
@@ -85,23 +87,37 @@ class Services:
     """The LLM's messages before anybody has said anything."""
     phrases: tuple[str, ...] = ()
     """All that the recogniser knows, for one that knows no more."""
+    pause_s: float | None = None
+    """After so much silence a turn is over; None where Pipecat's own model is to tell."""
 
 
-def online() -> Services:
-    """Deepgram, OpenAI and ElevenLabs, with the keys of the environment."""
+def online(
+    stt: Mapping[str, Any] = NO_MORE,
+    llm: Mapping[str, Any] = NO_MORE,
+    tts: Mapping[str, Any] = NO_MORE,
+) -> Services:
+    """Deepgram, OpenAI and ElevenLabs, with the keys of the environment.
+
+    Args:
+        stt: further options of its service, such as another address.
+        llm: the same.
+        tts: the same.
+    """
     from pipecat.services.deepgram.stt import DeepgramSTTService
     from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
     from pipecat.services.openai.llm import OpenAILLMService
 
     return Services(
-        stt=DeepgramSTTService(api_key=os.environ["DEEPGRAM_API_KEY"]),
+        stt=DeepgramSTTService(api_key=os.environ["DEEPGRAM_API_KEY"], **stt),
         llm=OpenAILLMService(
             api_key=os.environ["OPENAI_API_KEY"],
             settings=OpenAILLMService.Settings(model="gpt-4.1-mini"),
+            **llm,
         ),
         tts=ElevenLabsTTSService(
             api_key=os.environ["ELEVENLABS_API_KEY"],
             settings=ElevenLabsTTSService.Settings(voice=VOICE, model="eleven_flash_v2_5"),
+            **tts,
         ),
         context=[
             {"role": "system", "content": INSTRUCTIONS},
@@ -133,6 +149,7 @@ def offline() -> Services:
             {"role": "user", "content": "When is my appointment?"},
         ],
         phrases=tuple(phrases),
+        pause_s=0.6,  # the model was trained on people; a grammar's sentences end in silence
     )
 
 
@@ -161,13 +178,14 @@ def build(connection: SmallWebRTCConnection, services: Services, **manners_of: A
         connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True)
     )
     context = LLMContext(services.context)
-    # A sentence from a grammar is over when it is silent; of people, Pipecat's own model knows.
-    stop = [SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.6)] if services.phrases else []
+    stop = None
+    if services.pause_s is not None:
+        stop = [SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=services.pause_s)]
     pair = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
             vad_analyzer=manners.vad(),
-            user_turn_strategies=manners.turn_strategies(stop=list(stop)),
+            user_turn_strategies=manners.turn_strategies(stop=stop and list(stop)),
         ),
     )
     worker = PipelineWorker(
@@ -257,7 +275,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not asked.offline and (missing := lacks()):
         sys.exit(f"pipecat_browser: {missing}")
     services = offline if asked.offline else online
-    services()  # what cannot be made is told now, and not in the first call
+    try:
+        services()  # what is not installed is told now, and not in the first call
+    except ImportError as error:
+        lacking = "bargein[demo]" if asked.offline else "pipecat-ai[deepgram,elevenlabs,openai]"
+        sys.exit(f'pipecat_browser: {error}: pip install "{lacking}"')
     app = site(lambda connection: build(connection, services()).worker)
     uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
 

@@ -2,14 +2,17 @@
 
     python browser_agent.py PORT "uh-huh" "no wait I meant Thursday"
 
-It reaches nobody but the loopback, and its recogniser knows what is said one after another.
+It reaches nobody but the loopback, and its recogniser knows what is said one after another. Without
+words to know it is the agent that ``--offline`` starts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import os
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 from pipecat.utils.time import time_now_iso8601
 
+from bargein.cli.demo.talk import offline_call
+from bargein.testing.services import ElevenLabs, OpenAIChat
+from bargein.testing.speech import agent_voice
 from bargein.testing.utterance import FINAL_DELAY_S, PARTIAL_DELAY_S, Utterance, utterance
 
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "pipecat_browser.py"
@@ -89,17 +95,36 @@ def pipeline() -> Any:
     return module
 
 
+def answer_to(messages: list[Any]) -> str:
+    """What the model answers: as the demo's, and to nobody what the demo's caller asked for."""
+    asked = [one for one in messages if one["role"] == "user"]
+    answer: str = offline_call().reply(asked or [{"content": "when is my appointment"}])
+    return answer
+
+
+async def served(port: int, says: Sequence[str]) -> None:
+    """The real clients of a model and a voice, and their services on this machine."""
+    browser = pipeline()
+    clips = [utterance(text, text, spoken=SPOKEN.get(text, "")) for text in says]
+    async with OpenAIChat(answer_to) as chat, ElevenLabs(agent_voice) as eleven:
+
+        def answer(connection: Any) -> Any:
+            online = browser.online(llm={"base_url": chat.base_url}, tts={"url": eleven.ws_url})
+            services = replace(online, stt=CuedSTT(clips), pause_s=0.6)
+            return browser.build(connection, services).worker
+
+        config = uvicorn.Config(browser.site(answer), port=port, log_level="warning")
+        await uvicorn.Server(config).serve()
+
+
 def main(port: str, *says: str) -> None:
     # The library leaves the loopback out; a test has no other network, and wants none.
     aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
-    browser = pipeline()
-    clips = [utterance(text, text, spoken=SPOKEN.get(text, "")) for text in says]
-
-    def answer(connection: Any) -> Any:
-        services = replace(browser.offline(), stt=CuedSTT(clips))
-        return browser.build(connection, services).worker
-
-    uvicorn.run(browser.site(answer), host="127.0.0.1", port=int(port), log_level="warning")
+    if says:
+        os.environ |= dict.fromkeys(pipeline().KEYS, "any")
+        asyncio.run(served(int(port), says))
+    else:
+        pipeline().main(["--offline", "--port", port])
 
 
 if __name__ == "__main__":

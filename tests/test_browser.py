@@ -7,10 +7,9 @@ import socket
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,10 +25,12 @@ from chromium import BINARY, MISSING, Page, chromium, polled
 
 browser = pytest.mark.skipif(BINARY is None, reason=MISSING)
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(PIPELINE.parents[1] / "plugins")}
 UH_HUH, NO_WAIT = "uh-huh", "no wait I meant Thursday"
 SAYS = {0.5: UH_HUH, 4.0: NO_WAIT}
 """What the caller says, and how long after the microphone is opened, in seconds."""
 
+NOTICE = "This call is recorded for training."
 EXPLAINS = (
     "Your appointment with Doctor Patel is on Tuesday at three in the afternoon. The clinic is on"
     " the second floor of the main building, next to the pharmacy. Please bring your insurance"
@@ -57,38 +58,26 @@ addEventListener("DOMContentLoaded", () => {
 """Writes down what the page has shown, which may be gone before a test looks."""
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where the agent's page is."""
+@asynccontextmanager
+async def agent(*says: str) -> AsyncIterator[str]:
+    """An agent, when it answers, and where its page is."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = str(Path(__file__).with_name("browser_agent.py"))
-    with started(script, str(port), UH_HUH, NO_WAIT):
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextmanager
-def started(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, *command],
-        env=os.environ | {"PYTHONPATH": str(PIPELINE.parents[1] / "plugins")},
+        [sys.executable, str(Path(__file__).with_name("browser_agent.py")), str(port), *says],
+        env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    address = f"http://127.0.0.1:{port}/"
     try:
-        yield process
+        async with ClientSession() as http:
+            await polled(lambda: answers(http, address))
+        yield address
     finally:
         process.kill()
         process.wait(10)
-
-
-async def visited(page: Page, address: str) -> None:
-    """Open the page, when the agent's process has come so far."""
-    async with ClientSession() as http:
-        await polled(lambda: answers(http, address))
-    await page.ask("Page.addScriptToEvaluateOnNewDocument", source=HISTORY)
-    await page.open(address)
 
 
 async def answers(http: ClientSession, address: str) -> bool:
@@ -133,18 +122,21 @@ async def click(page: Page, name: str) -> None:
 
 
 @browser
-async def test_a_call_in_a_browser(address: str, tmp_path: Path) -> None:
+async def test_a_call_in_a_browser(tmp_path: Path) -> None:
     microphone = recording(tmp_path / "caller.wav")
-    async with chromium(
-        "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"
-    ) as page:
-        await visited(page, address)
+    switches = (
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+    )
+    async with agent(UH_HUH, NO_WAIT) as address, chromium(*switches) as page:
+        await page.ask("Page.addScriptToEvaluateOnNewDocument", source=HISTORY)
+        await page.open(address)
         # Who has muted themselves is asked for no microphone, so that the recording waits.
         await click(page, "mute")
         await click(page, "call")
         await page.until(shown("line", "on the line"))
         await page.until(shown("receipt", "Heard in full"))
-        assert "This call is recorded for training." in await text_of(page, "receipt")
+        assert NOTICE in await text_of(page, "receipt")
         await page.until(shown("heard", "Your appointment"))
         before = await page.js(ENERGY)
         await click(page, "mute")
@@ -181,6 +173,11 @@ async def test_a_call_in_a_browser(address: str, tmp_path: Path) -> None:
         await page.until(shown("holder", "Nobody is speaking"))
         await click(page, "call")
         await page.until(shown("line", "you hung up"))
+
+        # The next call begins with an empty page, and as a call of its own.
+        await click(page, "call")
+        await page.until(shown("receipt", NOTICE))
+        assert "left unsaid" not in await text_of(page, "log")
         assert page.complaints == []
 
 
@@ -195,9 +192,9 @@ async def colour(page: Page, name: str) -> str:
 
 
 @browser
-async def test_without_a_microphone_one_can_still_listen(address: str) -> None:
-    async with chromium("--deny-permission-prompts") as page:
-        await visited(page, address)
+async def test_without_a_microphone_one_can_still_listen() -> None:
+    async with agent() as address, chromium("--deny-permission-prompts") as page:
+        await page.open(address)
         # By the keyboard alone: the first button is the call.
         await page.key("Tab")
         assert await page.js("document.activeElement.id") == "call"
@@ -221,11 +218,18 @@ async def test_without_a_microphone_one_can_still_listen(address: str) -> None:
         await page.js("""told('{"type": "constructor"}')""")
         assert page.complaints == []
 
+        async with ClientSession() as http:
+            async with http.get(address) as reply:
+                source, rules = await reply.text(), reply.headers["Content-Security-Policy"]
+            async with http.post(f"{address}offer", json={"sdp": 5}) as reply:
+                assert reply.status == 422
+    assert "default-src 'none'" in rules
+    assert [one for one in ("http://", "https://", "//cdn", "innerHTML") if one in source] == []
+
 
 def test_without_keys_it_says_which() -> None:
     keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY")
-    environment = {name: value for name, value in os.environ.items() if name not in keys}
-    environment["PYTHONPATH"] = str(PIPELINE.parents[1] / "plugins")
+    environment = {name: value for name, value in ENVIRONMENT.items() if name not in keys}
     ran = subprocess.run(
         [sys.executable, str(PIPELINE)],
         env=environment | {"OPENAI_API_KEY": "any"},
@@ -239,20 +243,3 @@ def test_without_keys_it_says_which() -> None:
         "pipecat_browser: DEEPGRAM_API_KEY, ELEVENLABS_API_KEY are not set in the environment;"
         " --offline needs no key."
     )
-
-
-async def test_the_readme_line_serves_the_page_and_reaches_nobody_else() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with started(str(PIPELINE), "--offline", "--port", str(port)) as process:
-        async with ClientSession() as http:
-            await polled(lambda: answers(http, f"http://127.0.0.1:{port}/"))
-            assert process.poll() is None
-            async with http.get(f"http://127.0.0.1:{port}/") as reply:
-                page, rules = await reply.text(), reply.headers["Content-Security-Policy"]
-            async with http.post(f"http://127.0.0.1:{port}/offer", json={"sdp": 5}) as reply:
-                assert reply.status == 422
-    assert "default-src 'none'" in rules
-    links: list[Any] = [one for one in ("http://", "https://", "//cdn", "innerHTML") if one in page]
-    assert links == []
