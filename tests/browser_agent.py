@@ -12,7 +12,7 @@ import asyncio
 import importlib.util
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,68 +20,52 @@ from typing import Any
 import aioice.ice
 import numpy as np
 import uvicorn
-from pipecat.frames.frames import Frame, InterimTranscriptionFrame, TranscriptionFrame
-from pipecat.services.settings import STTSettings
-from pipecat.services.stt_service import STTService
-from pipecat.utils.time import time_now_iso8601
 
 from bargein.cli.demo.talk import offline_call
-from bargein.testing.services import ElevenLabs, OpenAIChat
+from bargein.testing.services import Deepgram, ElevenLabs, OpenAIChat, Said
+from bargein.testing.services.flux import Flux
+from bargein.testing.services.nova import Nova
+from bargein.testing.services.said import AudioClock
+from bargein.testing.services.wire import Socket
 from bargein.testing.speech import agent_voice
-from bargein.testing.utterance import FINAL_DELAY_S, PARTIAL_DELAY_S, Utterance, utterance
 
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "pipecat_browser.py"
-SPOKEN = {"uh-huh": "[[,V h'V]]"}
-"""What is said by its phonemes, because it is no word."""
-
-RATE = 16000
 LOUD_DB = -38.0
-SILENCE_S = 0.5
+SILENCE_MS = 500
 """A sound behind so much silence is the next thing that is said."""
 
 
-class CuedSTT(STTService):
-    """Writes down what is said when it hears that something is: on the audio's own clock."""
+class ListeningDeepgram(Deepgram):
+    """Writes down the next thing when it hears that something is said."""
 
-    def __init__(self, says: list[Utterance]) -> None:
-        super().__init__(ttfs_p99_latency=0.4, settings=STTSettings(model="cued", language=None))
-        self._says = iter(says)
-        self._now_s = 0.0
-        self._silent_s = SILENCE_S
-        self._due: list[tuple[float, str, bool]] = []
+    def __init__(self, says: Sequence[str]) -> None:
+        super().__init__()
+        self._says = says
 
-    def can_generate_metrics(self) -> bool:
-        return False
-
-    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        samples = np.frombuffer(audio, dtype="<i2").astype(np.float64) / 32768
-        lasts_s = len(samples) / RATE
-        if 10 * np.log10(np.mean(samples**2) + 1e-12) > LOUD_DB:
-            if self._silent_s >= SILENCE_S and not self._due:
-                self._due = list(_written(next(self._says, None), self._now_s))
-            self._silent_s = 0.0
-        else:
-            self._silent_s += lasts_s
-        self._now_s += lasts_s
-        while self._due and self._due[0][0] <= self._now_s:
-            _, text, is_final = self._due.pop(0)
-            kind = TranscriptionFrame if is_final else InterimTranscriptionFrame
-            frame: Frame = kind(text, "caller", time_now_iso8601())
-            if isinstance(frame, TranscriptionFrame):
-                frame.finalized = True
-            yield frame
-        yield None
+    async def _listen(self, wire: Socket, ear: Nova | Flux) -> None:
+        says = iter(self._says)
+        clock = AudioClock("linear16", int(wire.record.option("sample_rate", "16000")))
+        silent_ms, due = SILENCE_MS, []
+        async for message in wire:
+            if isinstance(message, dict):
+                await ear.told(message, clock.now_ms)
+                continue
+            began_ms = clock.now_ms
+            now_ms = clock.take(message)
+            if is_loud(message):
+                if silent_ms >= SILENCE_MS and not due and (text := next(says, "")):
+                    due = ear.dues([Said(text, at_ms=began_ms)])
+                silent_ms = 0
+            else:
+                silent_ms += now_ms - began_ms
+            while due and due[0][0] <= now_ms:
+                at_ms, heard = due.pop(0)
+                await ear.notice(heard, at_ms)
 
 
-def _written(said: Utterance | None, onset_s: float) -> Iterator[tuple[float, str, bool]]:
-    """What a streaming service would write, and when."""
-    if said is None:
-        return
-    began_s = onset_s - said.begins_s
-    for count, (_, ends_s) in enumerate(said.words[:-1], start=1):
-        text = " ".join(word for word, _ in said.words[:count])
-        yield began_s + ends_s + PARTIAL_DELAY_S, text, False
-    yield began_s + said.ends_s + FINAL_DELAY_S, said.text, True
+def is_loud(audio: bytes) -> bool:
+    samples = np.frombuffer(audio, dtype="<i2").astype(np.float64) / 32768
+    return bool(10 * np.log10(np.mean(samples**2) + 1e-12) > LOUD_DB)
 
 
 def pipeline() -> Any:
@@ -103,15 +87,19 @@ def answer_to(messages: list[Any]) -> str:
 
 
 async def served(port: int, says: Sequence[str]) -> None:
-    """The real clients of a model and a voice, and their services on this machine."""
+    """The real clients of all three services, and the services on this machine."""
     browser = pipeline()
-    clips = [utterance(text, text, spoken=SPOKEN.get(text, "")) for text in says]
-    async with OpenAIChat(answer_to) as chat, ElevenLabs(agent_voice) as eleven:
+    ear, chat, voice = ListeningDeepgram(says), OpenAIChat(answer_to), ElevenLabs(agent_voice)
+    async with ear, chat, voice:
 
         def answer(connection: Any) -> Any:
-            online = browser.online(llm={"base_url": chat.base_url}, tts={"url": eleven.ws_url})
-            services = replace(online, stt=CuedSTT(clips), pause_s=0.6)
-            return browser.build(connection, services).worker
+            services = browser.online(
+                stt={"base_url": ear.ws_url},
+                llm={"base_url": chat.base_url},
+                tts={"url": voice.ws_url},
+            )
+            # Pipecat's own model of where a turn ends was trained on people.
+            return browser.build(connection, replace(services, pause_s=0.6)).worker
 
         config = uvicorn.Config(browser.site(answer), port=port, log_level="warning")
         await uvicorn.Server(config).serve()

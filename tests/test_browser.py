@@ -20,7 +20,7 @@ pytest.importorskip("espeakng_loader")
 from aiohttp import ClientSession
 
 from bargein.testing.utterance import RATE, utterance
-from browser_agent import PIPELINE, SPOKEN
+from browser_agent import PIPELINE
 from chromium import BINARY, MISSING, Page, chromium, polled
 
 browser = pytest.mark.skipif(BINARY is None, reason=MISSING)
@@ -29,6 +29,9 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(PIPELINE.parents[1] / "plugins")}
 UH_HUH, NO_WAIT = "uh-huh", "no wait I meant Thursday"
 SAYS = {0.5: UH_HUH, 4.0: NO_WAIT}
 """What the caller says, and how long after the microphone is opened, in seconds."""
+
+SPOKEN = {UH_HUH: "[[,V h'V]]"}
+"""What is said by its phonemes, because it is no word."""
 
 NOTICE = "This call is recorded for training."
 EXPLAINS = (
