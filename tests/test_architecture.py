@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "interruption": {"core"},
     "notes": {"core"},
     "manners": HOSTS,
+    "feed": {"call", "core", "manners", "memory"},
     "pipecat": HOSTS | {"pipecat"},
     "livekit": HOSTS | {"livekit"},
     "realtime": HOSTS | {"realtime"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from bargein.core.decisions import Decision
@@ -36,6 +36,15 @@ _MAY_SPEAK = (PlayoutStopped, TurnTaken, ResumptionAsked)
 """Behind these the agent may go on with something, or offer to."""
 _SCRIPTS = 16
 """How many messages' texts are kept: the one that sounds, and those that may still come to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something happened, and everything it decided has been set in motion."""
+
+    event: Event
+    state: State
+    """How things stand now."""
 
 
 class Call:
@@ -70,6 +79,8 @@ class Call:
         """Told of every decision, in order."""
         self.happened: list[Callable[[Event], None]] = []
         """Told of every event, before it is judged."""
+        self.changed: list[Callable[[Change], None]] = []
+        """Told of every event, behind all that it decided."""
         self.remembered: list[Callable[[tuple[Unfinished, ...]], None]] = []
         """Told of what would be left unsaid if the call broke off now, when that has changed."""
         self.failed: list[Callable[[], None]] = []
@@ -265,7 +276,11 @@ class Call:
         for hook in tuple(self.happened):
             self.guarded("event hook", hook, event)
 
-    def _settled(self) -> None:
+    def _settled(self, event: Event) -> None:
+        if self.changed:
+            change = Change(event=event, state=self._pump.state)
+            for told in tuple(self.changed):
+                self.guarded("change hook", told, change)
         memory = self._pump.state.resumption
         if memory is not self._memory:
             before, self._memory = self._memory.kept, memory

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from bargein.call import Call
+from bargein.call import Call, Change
 from bargein.core.decisions import (
     Decision,
     DuckPlayout,
@@ -62,7 +62,14 @@ _EVENTS: dict[type[Any], str] = {
     ResumeSpeech: "on_resume_speech",
     OfferResumption: "on_offer",
 }
-EVENTS = (*_EVENTS.values(), "on_yield", "on_decision", "on_receipt", "on_receipt_stored")
+EVENTS = (
+    *_EVENTS.values(),
+    "on_yield",
+    "on_decision",
+    "on_change",
+    "on_receipt",
+    "on_receipt_stored",
+)
 
 
 class BargeinError(ValueError):
@@ -215,6 +222,7 @@ class Manners(Generic[C]):
         self._awaited_receipts: dict[str, list[asyncio.Future[Receipt]]] = {}
         self._assemble()
         self._call.decided.append(self._tell)
+        self._call.changed.append(self._tell_change)
 
     @staticmethod
     def prewarm(
@@ -467,6 +475,9 @@ class Manners(Generic[C]):
                 self._handlers.tell("on_yield", self._interruption(decision))
         elif name := _EVENTS.get(type(decision)):
             self._handlers.tell(name, decision)
+
+    def _tell_change(self, change: Change) -> None:
+        self._handlers.tell("on_change", change)
 
     def _filed(self, receipt: Receipt) -> None:
         for awaited in self._awaited_receipts.pop(receipt.message_id, ()):

@@ -58,7 +58,7 @@ class Pump:
         *,
         decided: Callable[[Decision], None],
         happened: Callable[[Event], None] | None = None,
-        settled: Callable[[], None] | None = None,
+        settled: Callable[[Event], None] | None = None,
         report: Report,
         clock: Callable[[], float] | None = None,
         timer: Timer | None = None,
@@ -103,7 +103,7 @@ class Pump:
         for decision in decisions:
             self._decided(decision)
         if self._settled:
-            self._settled()
+            self._settled(event)
         return decisions
 
     def close(self) -> None:

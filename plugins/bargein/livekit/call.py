@@ -11,7 +11,7 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 
 from bargein.call import Call
 from bargein.core.decisions import Decision, YieldFloor
-from bargein.core.events import CallEnded, PlayoutWorded
+from bargein.core.events import CallEnded, Event, PlayoutWorded
 from bargein.core.overlap import Rules
 from bargein.core.resumption import Resumption
 
@@ -82,8 +82,8 @@ class LiveKitCall(Call):
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    def _settled(self) -> None:
-        super()._settled()
+    def _settled(self, event: Event) -> None:
+        super()._settled(event)
         if self.vetoed:
             # As few words as nobody says are too few to stop the agent.
             held = self.in_charge and (self.agent_has_floor or self.locked)

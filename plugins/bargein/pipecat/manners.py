@@ -56,7 +56,8 @@ class Bargein(Manners[PipecatCall]):
 
     Events, each with the decision: ``on_duck``, ``on_hold``, ``on_resume``, ``on_yield``,
     ``on_backchannel``, and ``on_decision`` for every one; ``on_receipt`` with the `Receipt` of a
-    message that had to be heard, and ``on_receipt_stored`` when the store has it.
+    message that had to be heard, and ``on_receipt_stored`` when the store has it; ``on_change``
+    with the `Change` that any event brought.
     """
 
     def _open(self, rules: Rules, resumption: Resumption) -> PipecatCall:
