@@ -15,7 +15,8 @@ CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "
 
 HOSTS = {
     "call", "core", "detect", "functions", "handlers", "hearing", "interruption", "journal",
-    "language", "manners", "memory", "notes", "onset", "playback", "progress", "pump", "turns",
+    "language", "manners", "memory", "notes", "onset", "playback", "progress", "pump", "settings",
+    "turns",
 }  # fmt: skip
 """What every host builds on; hosts never import each other."""
 
@@ -36,6 +37,7 @@ MAY_IMPORT = {
     "handlers": set(),
     "interruption": {"core"},
     "notes": {"core"},
+    "settings": {"core", "language"},
     "manners": HOSTS,
     "pipecat": HOSTS | {"pipecat"},
     "livekit": HOSTS | {"livekit"},
