@@ -63,7 +63,14 @@ _EVENTS: dict[type[Any], str] = {
     ResumeSpeech: "on_resume_speech",
     OfferResumption: "on_offer",
 }
-EVENTS = (*_EVENTS.values(), "on_yield", "on_decision", "on_receipt", "on_receipt_stored")
+EVENTS = (
+    *_EVENTS.values(),
+    "on_yield",
+    "on_decision",
+    "on_receipt",
+    "on_receipt_stored",
+    "on_receipt_acknowledged",
+)
 
 
 class BargeinError(ValueError):
@@ -194,6 +201,7 @@ class Manners(Generic[C]):
             records,
             filed=self._filed,
             stored=lambda receipt: self._handlers.tell("on_receipt_stored", receipt),
+            acknowledged=lambda receipt: self._handlers.tell("on_receipt_acknowledged", receipt),
             writer=self._writer,
             report=self._call.report,
             measured=lambda message_id: self._call.played_ms(message_id),
