@@ -59,6 +59,8 @@ class Rig:
         word_times: bool = True,
         tts: ScriptedTTS | None = None,
         user_params: dict[str, Any] | None = None,
+        output: Any = None,
+        rate: int = 24000,
     ) -> None:
         self.manners = manners or Bargein()
         self.decided: list[str] = []
@@ -79,14 +81,16 @@ class Rig:
         self.user = pair.user()
         self.llm = ScriptedLLM([])
         self.tts = tts or ScriptedTTS(word_times=word_times)
-        self.output = PacedOutput()
+        self.output = output or PacedOutput()
         self.tap = Tap()
         parts = [*(before or []), pair.user(), self.llm, self.tts, self.output, pair.assistant()]
         parts = wrap(self.manners, parts) if wrap else self.manners.wrap(parts)
         parts.insert(len(parts) - 1, self.tap)
         self.worker = PipelineWorker(
             Pipeline(parts),
-            params=PipelineParams(audio_out_sample_rate=24000, audio_in_sample_rate=16000),
+            params=PipelineParams(
+                audio_out_sample_rate=rate, audio_in_sample_rate=min(rate, 16000)
+            ),
             enable_rtvi=False,
             cancel_on_idle_timeout=False,
         )

@@ -15,8 +15,8 @@ CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "
 
 HOSTS = {
     "call", "core", "detect", "functions", "handlers", "hearing", "interruption", "journal",
-    "language", "manners", "memory", "notes", "onset", "playback", "progress", "pump", "stopping",
-    "turns",
+    "language", "manners", "memory", "notes", "onset", "playback", "progress", "pump", "settings",
+    "stopping", "turns",
 }  # fmt: skip
 """What every host builds on; hosts never import each other."""
 
@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "handlers": set(),
     "interruption": {"core"},
     "notes": {"core"},
+    "settings": {"core", "language"},
     "manners": HOSTS,
     "feed": {"call", "core", "manners", "memory"},
     "pipecat": HOSTS | {"pipecat"},

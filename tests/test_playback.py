@@ -343,3 +343,30 @@ def test_released_is_received_minus_what_a_yield_dropped(
     if not orders and cut_at_ms is None:
         assert ear.pcm == samples(0, received)
     assert voice.idle
+
+
+def test_what_a_transport_that_fell_behind_has_not_played_is_not_heard_yet() -> None:
+    voice = Playback[str]()
+    pcm = speak(voice, words=3)
+    ear = Ear(voice)
+    ear.listen(40)
+    voice.sounds_until(1040)
+    ear.listen(900)
+    assert ear.words == []
+    ear.listen(10_000)
+    assert (ear.pcm, ear.marks) == (pcm, ["end"])
+    assert [word for _, word in ear.words] == ["w0", "w1", "w2"]
+
+
+def test_the_size_of_a_transports_chunks_delays_nothing() -> None:
+    heard = []
+    for chunk_ms in (0, 40):
+        voice = Playback[str]()
+        speak(voice, words=3)
+        ear = Ear(voice)
+        for at_ms in range(0, 1200, 40):
+            ear.listen(at_ms)
+            voice.sounds_until(at_ms + 80 + chunk_ms)
+        ear.listen(10_000)
+        heard.append(ear.words)
+    assert heard[0] == heard[1]

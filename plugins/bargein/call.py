@@ -134,6 +134,11 @@ class Call:
         return self._pump.state.locks.active
 
     @property
+    def lock_sounds(self) -> bool:
+        """Is a message that must be heard being heard?"""
+        return self._pump.state.locks.playing is not None
+
+    @property
     def interruptible(self) -> bool:
         """May the caller talk over the agent's ordinary speech?"""
         return self._interruptible

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from bargein.call import Call, Change
 from bargein.core.decisions import (
@@ -50,6 +50,7 @@ from bargein.memory import (
     open_store,
 )
 from bargein.playback import Playback
+from bargein.settings import settings
 
 C = TypeVar("C", bound=Call)
 _H = TypeVar("_H", bound=Callable[..., Any])
@@ -69,6 +70,7 @@ EVENTS = (
     "on_change",
     "on_receipt",
     "on_receipt_stored",
+    "on_receipt_acknowledged",
 )
 
 
@@ -200,6 +202,7 @@ class Manners(Generic[C]):
             records,
             filed=self._filed,
             stored=lambda receipt: self._handlers.tell("on_receipt_stored", receipt),
+            acknowledged=lambda receipt: self._handlers.tell("on_receipt_acknowledged", receipt),
             writer=self._writer,
             report=self._call.report,
             measured=lambda message_id: self._call.played_ms(message_id),
@@ -245,6 +248,20 @@ class Manners(Generic[C]):
             LanguageError: no such language.
         """
         read_now(language, ignore=ignore, always_interrupt=always_interrupt)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, **overrides: Any) -> Self:
+        """Prepare the manners of one call with the settings of a file.
+
+        Args:
+            path: the file; `bargein.settings` tells what may stand in it.
+            **overrides: arguments that count more than the file, and what only a call knows, such
+                as ``caller``.
+
+        Raises:
+            SettingsError: the file cannot be read, or says something impossible.
+        """
+        return cls(**{**settings(path), **overrides})
 
     def _open(self, rules: Rules, resumption: Resumption) -> C:
         """The host's own kind of call."""

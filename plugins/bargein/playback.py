@@ -27,6 +27,8 @@ _WORD_MS = 300.0
 _LATE_WORD_MS = 500
 """A word timed so far past the end of its audio was said all the same: services round. One that
 is timed later still was never made."""
+_LATE_MS = 120
+"""A transport that is later than this has fallen behind; less is the size of its chunks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +320,19 @@ class Playback(Generic[T]):
         self._drop()
         if not self.queued:
             self._edge_ms = None
+
+    def sounds_until(self, at_ms: float) -> None:
+        """Tell until when a transport will need for all that it was given.
+
+        One that has lost time, because the machine was busy, sounds later than the play clock
+        says: words that are still on their way through it have not been heard.
+        """
+        late_ms = 0.0 if self._edge_ms is None else at_ms - self._edge_ms
+        if self._edge_ms is None or late_ms <= _LATE_MS:
+            return
+        self._edge_ms += late_ms
+        self._padded_until_ms += late_ms if self._padded_until_ms else 0.0
+        self._sounding = [(due_ms + late_ms, name, word) for due_ms, name, word in self._sounding]
 
     # --- what comes out ---
 

@@ -32,6 +32,7 @@ class Archive:
         *,
         filed: Told,
         stored: Told,
+        acknowledged: Told = lambda _: None,
         writer: Writer,
         report: Report,
         measured: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None),
@@ -43,6 +44,7 @@ class Archive:
             records: where receipts go; None where nothing is stored.
             filed: told of every receipt, at once.
             stored: told again when the store has it.
+            acknowledged: told again when the far end says that it has played all of it.
             writer: does so.
             report: told of a failing store, by where and what.
             measured: how much of a message was played and how long all of it is, in ms, where the
@@ -51,10 +53,12 @@ class Archive:
         """
         self._records = records
         self._filed, self._stored, self._report = filed, stored, report
+        self._acknowledged = acknowledged
         self._measured = measured
         self._now = now
         self._messages: dict[str, MessageLocked] = {}
         self._began: dict[str, datetime] = {}
+        self._early: dict[str, datetime] = {}  # acknowledged before there is a receipt
         self._writer = writer
         self.receipts: dict[str, Receipt] = {}
         """The newest of each message of this call."""
@@ -80,12 +84,16 @@ class Archive:
             self._messages[event.message_id] = event
         elif isinstance(event, PlayoutStarted) and event.message_id in self._messages:
             self._began[event.message_id] = self._now()
+            self._early.pop(event.message_id, None)
 
     def decided(self, decision: Decision) -> None:
         """Make and store the receipt that a decision asks for."""
         if not isinstance(decision, FileReceipt):
             return
         played_ms, length_ms = self._measured(decision.message_id)
+        acknowledged_at = self._early.pop(decision.message_id, None)
+        if decision.state is not Delivery.DELIVERED:
+            acknowledged_at = None
         receipt = Receipt(
             message_id=decision.message_id,
             state=decision.state,
@@ -97,11 +105,32 @@ class Archive:
             attempts=decision.attempts,
             reason=decision.reason,
             pending=decision.pending,
+            acknowledged_at=acknowledged_at,
         )
         self.receipts[receipt.message_id] = receipt
         self._filed(receipt)
+        self._write(receipt, self._left(decision))
+        if acknowledged_at is not None:
+            self._acknowledged(receipt)
+
+    def acknowledged(self, message_id: str) -> None:
+        """The far end says that it has played all that it got of a message.
+
+        That proves nothing where we sent only a part of it: such a receipt stays as it is.
+        """
+        if message_id in self._began:
+            self._early[message_id] = self._now()
+            return
+        receipt = self.receipts.get(message_id)
+        if receipt is None or receipt.state is not Delivery.DELIVERED or receipt.acknowledged_at:
+            return
+        receipt = replace(receipt, acknowledged_at=self._now(), stored=False)
+        self.receipts[message_id] = receipt
+        self._write(receipt, None)
+        self._acknowledged(receipt)
+
+    def _write(self, receipt: Receipt, left: Undelivered | None) -> None:
         if self._records is not None:
-            left = self._left(decision)
             self._writer.write(
                 f"receipt:{receipt.message_id}",
                 partial(_put, self._records, receipt, left),

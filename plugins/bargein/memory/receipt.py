@@ -16,7 +16,8 @@ class Receipt:
     *Played* means that the transport took the audio, and that as much time has passed as its own
     queue is known to hold: for Pipecat's websocket, WebRTC and local transports a chunk (40 ms),
     for its LiveKit transport up to ``audio_out_queue_size_ms``, as it takes audio ahead of time.
-    Jitter buffers and loudspeakers come behind that: nobody can say what reached an ear.
+    Jitter buffers and loudspeakers come behind that: nobody can say what reached an ear. A
+    telephone provider may say more (``acknowledged_at``).
     """
 
     message_id: str
@@ -34,6 +35,9 @@ class Receipt:
     reason: Reason
     pending: bool
     """Whether it will be spoken again, in this call or in the next of the same caller."""
+    acknowledged_at: datetime | None = None
+    """When the far end said that it had played all of it, UTC; None if it has not, or has no way
+    to say so. Comes after the receipt, as a rule."""
     stored: bool = False
     """Whether the store has it. One that could not be stored is tried again."""
 

@@ -88,11 +88,12 @@ class Records:
                 "heard": receipt.heard,
                 "played_ms": receipt.played_ms,
                 "total_ms": receipt.total_ms,
-                "began_at": receipt.began_at.isoformat() if receipt.began_at else None,
+                "began_at": _written(receipt.began_at),
                 "ended_at": receipt.ended_at.isoformat(),
                 "attempts": receipt.attempts,
                 "reason": receipt.reason.value,
                 "pending": receipt.pending,
+                "acknowledged_at": _written(receipt.acknowledged_at),
             },
         )
 
@@ -206,6 +207,14 @@ class Records:
         return found
 
 
+def _written(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None
+
+
+def _instant(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None
+
+
 def _receipt(found: dict[str, Any]) -> Receipt:
     return Receipt(
         message_id=found["message_id"],
@@ -213,11 +222,12 @@ def _receipt(found: dict[str, Any]) -> Receipt:
         heard=found["heard"],
         played_ms=found["played_ms"],
         total_ms=found["total_ms"],
-        began_at=datetime.fromisoformat(found["began_at"]) if found["began_at"] else None,
+        began_at=_instant(found["began_at"]),
         ended_at=datetime.fromisoformat(found["ended_at"]),
         attempts=found["attempts"],
         reason=Reason(found["reason"]),
         pending=found["pending"],
+        acknowledged_at=_instant(found.get("acknowledged_at")),  # not in older records
         stored=True,
     )
 

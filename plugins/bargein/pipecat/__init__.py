@@ -13,6 +13,7 @@ from .ledger import PlayoutLedger
 from .lock import CriticalMessageLock, MustHearFrame
 from .manners import Bargein
 from .resumption import ResumptionMemory
+from .telephony import ManneredSerializer
 from .tools import OnInterruption, ToolError
 from .turns import FloorTurnStart, ProposedTurnStop
 from .vad import BargeinVADAnalyzer
@@ -25,6 +26,7 @@ __all__ = [
     "FloorTurnStart",
     "InterruptionGate",
     "LockError",
+    "ManneredSerializer",
     "MustHearFrame",
     "OnInterruption",
     "PlayoutLedger",

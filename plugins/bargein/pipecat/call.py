@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from loguru import logger
+from pipecat.frames.frames import Frame, OutputAudioRawFrame
 
 from bargein.call import Call
 from bargein.core.overlap import Rules
@@ -33,6 +34,8 @@ class PipecatCall(Call):
         self.played_ms = lambda message_id: self.voice_played_ms(
             self.messages.stream_of(message_id)
         )
+        self.audio_written: Callable[[OutputAudioRawFrame], None] = lambda _: None
+        """Told of all audio that the transport has written."""
         self.speaking_stream: str | None = None
         """The message that is being heard."""
         self.held_run = HeldRun(
@@ -44,10 +47,18 @@ class PipecatCall(Call):
         self.ending = False
         """True once the application has ended the call: what it still says is its farewell. An
         interruption now would leave Pipecat's text-to-speech waiting for ever for that to end."""
+        self.mark: Callable[[str], Frame | None] = lambda _: None
+        """What to send behind a message that must be heard, so that the far end says when it has
+        played it; None where it cannot."""
+        self.core_failed = False
+        self.failed.append(self._failed)
         self.has_memory = False
         self.has_gate = False
         self.has_ledger = False
         self.has_strategy = False
+
+    def _failed(self) -> None:
+        self.core_failed = True
 
     @property
     def in_charge(self) -> bool:

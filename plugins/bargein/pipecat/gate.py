@@ -47,6 +47,8 @@ _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
 
 _UNCONFIRMED_S = 0.5
+_SPURT_MS = 1_000
+"""After so much silence the transport has written all that it was given."""
 _SEGMENT_MS = 50
 """A sentence sounds for longer than that."""
 
@@ -93,7 +95,10 @@ class InterruptionGate(FrameProcessor):
         call.only_locked = self._only_locked
         call.voice_left_ms = self._left_ms
         call.voice_played_ms = self._played_ms
+        call.audio_written = self._written
         self._paused = False
+        self._unwritten_ms: dict[str | None, float] = {}  # let out, and still in the transport
+        self._let_out_at_ms = 0.0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Queue what is heard; let everything else pass in order."""
@@ -157,6 +162,10 @@ class InterruptionGate(FrameProcessor):
         elif isinstance(frame, TTSStoppedFrame):
             self._begun(stream, voice)
             voice.put_mark(frame, protected=protected, ends=stream)
+            message_id = call.messages.of(stream)
+            if message_id and (mark := call.mark(message_id)):
+                mark.transport_destination = frame.transport_destination
+                voice.put_mark(mark, protected=True)
         elif (frame.pts and self._timed(frame, stream, voice)) or (
             isinstance(frame, TTSTextFrame) and self._untimed(frame, voice)
         ):
@@ -292,7 +301,7 @@ class InterruptionGate(FrameProcessor):
             self._withheld = frame
             return
         if self._only_locked():
-            # Somebody else's interruption, and only a message that must be heard is on its way.
+            # Somebody else's interruption, and a message that must be heard is in the air.
             # Some transports would clear what they hold of it; the assistant aggregator would
             # close its turn, and what it hears then ends up in the next.
             for voice in self._voices.values():
@@ -303,11 +312,13 @@ class InterruptionGate(FrameProcessor):
         for voice in self._voices.values():
             voice.drop()
         self._awake.set()
+        self._unwritten_ms.clear()  # the transport drops it, too
         await self.push_frame(frame)
 
     def _only_locked(self) -> bool:
+        call = self._bargein_call
         ordinary = any(voice.may_be_dropped for voice in self._voices.values())
-        return self._bargein_call.locked and not ordinary and not self._ending
+        return (call.lock_sounds or (call.locked and not ordinary)) and not self._ending
 
     # --- what the floor wants ---
 
@@ -367,7 +378,9 @@ class InterruptionGate(FrameProcessor):
     async def _let_out(self, out: Out[Frame], destination: str | None) -> None:
         match out:
             case AudioOut():
-                await self.push_frame(_audio_like(out))
+                frame = _audio_like(out)
+                self._count(frame, destination)
+                await self.push_frame(frame)
             case MarkOut(mark=EndFrame()):
                 self._ending -= 1
                 if not self._ending:
@@ -383,10 +396,28 @@ class InterruptionGate(FrameProcessor):
                     return
                 withheld, self._withheld = self._withheld, None
                 if withheld is not None:
+                    self._unwritten_ms.clear()
                     await self.push_frame(withheld)
                 # The ledger says when what was heard has been written down; should no interruption
                 # ever reach it, the caller's words wait no longer than this.
                 asyncio.get_running_loop().call_later(_UNCONFIRMED_S, self._bargein_call.cut_heard)
+
+    def _count(self, frame: OutputAudioRawFrame, destination: str | None) -> None:
+        now_ms = self._bargein_call.clock_ms()
+        if now_ms - self._let_out_at_ms > _SPURT_MS:
+            self._unwritten_ms.clear()  # what a resampler keeps for itself must not add up
+        self._let_out_at_ms = now_ms
+        before_ms = self._unwritten_ms.get(destination, 0.0)
+        self._unwritten_ms[destination] = before_ms + _lasts_ms(frame)
+
+    def _written(self, frame: OutputAudioRawFrame) -> None:
+        """The transport has written this, and it begins to sound."""
+        destination, ms = frame.transport_destination, _lasts_ms(frame)
+        left_ms = max(0.0, self._unwritten_ms.get(destination, 0.0) - ms)
+        voice = self._voices.get(destination)
+        if voice is not None and destination in self._unwritten_ms:
+            self._unwritten_ms[destination] = left_ms
+            voice.sounds_until(self._bargein_call.clock_ms() + ms + left_ms)
 
     def _voice(self, destination: str | None) -> Playback[Frame]:
         voice = self._voices.get(destination)
@@ -415,6 +446,10 @@ class _Timing:
         """Where the audio of each sentence begins whose text has not come yet."""
         self.spread_ms = 0.0
         """How far the words of sentences without word times have been spread."""
+
+
+def _lasts_ms(frame: OutputAudioRawFrame) -> float:
+    return len(frame.audio) * 500 / (frame.sample_rate * frame.num_channels)
 
 
 def _audio_like(out: AudioOut[Frame]) -> OutputAudioRawFrame:

@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
     LLMContextAssistantTurnFrame,
+    OutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -86,6 +87,8 @@ class PlayoutLedger(FrameProcessor):
             asyncio.get_running_loop().call_later(_NOTHING_HEARD_S, call.cut_heard)
 
     def _played(self, frame: Frame) -> None:
+        if isinstance(frame, OutputAudioRawFrame):
+            self._bargein_call.audio_written(frame)
         match frame:
             case TTSAudioRawFrame() if self._stream:
                 self._begin(self._stream, must_hear=not frame.interruptible)

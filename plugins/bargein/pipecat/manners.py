@@ -10,6 +10,7 @@ from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.serializers.base_serializer import FrameSerializer
 from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
@@ -30,6 +31,7 @@ from .gate import InterruptionGate
 from .ledger import PlayoutLedger
 from .lock import CriticalMessageLock, MustHearFrame
 from .resumption import ResumptionMemory
+from .telephony import ManneredSerializer
 from .tools import (
     FunctionCallHandler,
     FunctionSchema,
@@ -56,8 +58,9 @@ class Bargein(Manners[PipecatCall]):
 
     Events, each with the decision: ``on_duck``, ``on_hold``, ``on_resume``, ``on_yield``,
     ``on_backchannel``, and ``on_decision`` for every one; ``on_receipt`` with the `Receipt` of a
-    message that had to be heard, and ``on_receipt_stored`` when the store has it; ``on_change``
-    with the `Change` that any event brought.
+    message that had to be heard, ``on_receipt_acknowledged`` when the far end says that it was
+    played, and ``on_receipt_stored`` when the store has either;
+    ``on_change`` with the `Change` that any event brought.
     """
 
     def _open(self, rules: Rules, resumption: Resumption) -> PipecatCall:
@@ -146,6 +149,17 @@ class Bargein(Manners[PipecatCall]):
         if self._ledger is None:
             self._ledger = PlayoutLedger(self._call, max_lock_ms=self._max_lock_ms)
         return self._ledger
+
+    def serializer(self, serializer: FrameSerializer) -> ManneredSerializer:
+        """Put this around Pipecat's serializer for Twilio, Telnyx or Plivo.
+
+        The far end is told to throw audio away only where the caller takes the floor, and never
+        what must be heard; and it says when it has played that (``receipt.acknowledged_at``).
+
+        Raises:
+            BargeinError: another provider's.
+        """
+        return ManneredSerializer(serializer, self._call, self._archive.acknowledged)
 
     def wrap(self, processors: Sequence[FrameProcessor]) -> list[FrameProcessor]:
         """Insert every processor where it belongs.
