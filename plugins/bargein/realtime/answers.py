@@ -132,8 +132,11 @@ class Answers:
             )
 
     def reset(self) -> None:
-        """The connection is new: nobody answers there."""
-        self._run = None
+        """The connection is new: nobody answers there, and what was asked is asked again."""
+        run, self._run = self._run, None
+        if run is not None and run.ask is not None and not run.response_id and not run.cancelled:
+            run.ask.event.pop("event_id", None)
+            self._wanted.insert(0, run.ask)
         self.flush()
 
     # --- what the floor wants ---

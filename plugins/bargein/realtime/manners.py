@@ -154,6 +154,7 @@ class Realtime(Manners[RealtimeCall]):
         self._functions: dict[str, str] = {}
         """Calls of functions that are out: the function's name by the call's id."""
         self._pace = Pace()
+        self._connected = False
         self._before_replay: dict[str, str] = {}
         self._own: dict[str, Source] = {}
         """Messages with audio of the application's own, by their ids."""
@@ -325,7 +326,11 @@ class Realtime(Manners[RealtimeCall]):
     def _received(self, event: object) -> None:
         call = self._call
         match wire.read(wire.decoded(event)):
+            case wire.SessionBegan() if not self._connected:
+                self._connected = True
             case wire.SessionBegan():
+                for source in tuple(self._sources.values()):
+                    self._out.end(source)  # no more of it will come
                 self._answers.reset()
             case wire.CallerSpeech() as fact if self._detection is not None:
                 self._callers.speech(fact)

@@ -1,8 +1,8 @@
 """When does each word of a Realtime answer sound? The service does not say.
 
 Text and sound come in pieces, the text first. So no word sounds before the audio that was there
-when its text came; from there on a word takes its usual time, until all of the sound is there and
-the rest of the words share what is left of it.
+when its text came; from there on a word takes its usual time. As soon as all of the sound is there,
+which is long before it is heard, the words that are still to come have their share of the whole.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from bargein.core.playout import MS_PER_CHARACTER
-from bargein.core.spread import spread
+from bargein.core.spread import spread, weight
 
 _SETTLES_MS = 400
 """A word whose usual time came so much earlier than the end of the sound is timed for good."""
+_FIRST_MS = 50
+"""Per character of `weight`, which counts the pauses in."""
+_ENOUGH = 20
+"""Shorter messages teach nothing about it."""
 _LEARNS = 0.5
 """How much of the newest message's pace goes into the pace that is expected of the next."""
 
@@ -23,12 +26,13 @@ class Pace:
     """How fast this voice speaks; learned from message to message."""
 
     def __init__(self) -> None:
-        self.ms_per_character = float(MS_PER_CHARACTER)
+        self.ms_per_character = float(_FIRST_MS)
 
     def learn(self, text: str, whole_ms: float) -> None:
         """A message was made to its end."""
-        if len(text) >= 20 and whole_ms > 0:
-            newest = min(max(whole_ms / len(text), 25.0), 200.0)
+        characters = sum(map(weight, text.split()))
+        if characters >= _ENOUGH and whole_ms > 0:
+            newest = min(max(whole_ms / characters, 25.0), 200.0)
             self.ms_per_character += _LEARNS * (newest - self.ms_per_character)
 
 
@@ -58,18 +62,16 @@ class Timing:
         return self._ripe()
 
     def end(self) -> list[tuple[str, float]]:
-        """All of it is there: the rest of the words share the rest of the audio."""
-        if self.ended:
-            return []
+        """All of it is there: every word anew, by its share of the whole."""
         self.ended = True
         self._pace.learn(self.text, self.whole_ms)
-        rest = self.text[self._done :]
-        if not rest.strip():
-            return []
-        begins_ms = min(self._next_ms(self._done), self.whole_ms)
-        words = spread(rest, begins_ms, self.whole_ms)
-        for piece, at_ms in words:
-            self._timed(piece, at_ms)
+        self.onsets, self._done = [], 0
+        words: list[tuple[str, float]] = []
+        latest_ms = 0.0
+        for piece, at_ms in spread(self.text, 0.0, self.whole_ms):
+            latest_ms = min(max(at_ms, latest_ms, self._came_ms(self._done)), self.whole_ms)
+            words.append((piece, latest_ms))
+            self._timed(piece, latest_ms)
         return words
 
     def at(self, place: int) -> float:
@@ -89,13 +91,18 @@ class Timing:
 
     def _next_ms(self, place: int) -> float:
         """When a word sounds that begins here, behind those that are timed."""
-        begins = place + len(self.text[place:]) - len(self.text[place:].lstrip())
-        arrived = bisect_right(self._not_before, (begins, float("inf"))) - 1
-        came_ms = self._not_before[arrived][1]
+        came_ms = self._came_ms(place)
         if not self.onsets:
             return came_ms
         before, before_ms = self.onsets[-1]
-        return max(came_ms, before_ms + (place - before) * self._pace.ms_per_character)
+        lasts_ms = weight(self.text[before:place]) * self._pace.ms_per_character
+        return max(came_ms, before_ms + lasts_ms)
+
+    def _came_ms(self, place: int) -> float:
+        """How much audio was there when the text came that is here."""
+        begins = place + len(self.text[place:]) - len(self.text[place:].lstrip())
+        came = bisect_right(self._not_before, (begins, float("inf"))) - 1
+        return self._not_before[came][1]
 
     def _timed(self, piece: str, at_ms: float) -> None:
         self.onsets.append((self._done, at_ms))

@@ -45,6 +45,8 @@ class Source:
     began: bool = False
     over: bool = False
     """Heard to its end, or cut."""
+    words: int = 0
+    """How many are timed."""
     out_ms: float = 0.0
     """How much was let out; what was taken back for a resume is left out."""
 
@@ -128,7 +130,10 @@ class Voice:
         """All of a message's sound is there."""
         if source.over or source.timing.ended:
             return
-        self._words(source, source.timing.end())
+        words = source.timing.end()
+        heard = source.words - self._voice.forget_words(source.stream)
+        source.words = heard
+        self._words(source, words[heard:])
         if source in self._queued:
             self._voice.put_mark(source, protected=source.must_hear, ends=source.stream)
             self._call.awake.set()
@@ -168,6 +173,7 @@ class Voice:
         return True
 
     def _words(self, source: Source, words: list[tuple[str, float]]) -> None:
+        source.words += len(words)
         for piece, at_ms in words:
             self._voice.put_word(
                 _Word(piece),
