@@ -1,11 +1,14 @@
 """Somebody talks over an agent on OpenAI Realtime: the real SDK, a loopback server, real time."""
 
+import asyncio
 import logging
 
 import numpy as np
 import pytest
 
+from bargein.realtime import Realtime
 from bargein.testing.services import Answer, Call, OpenAIRealtime, Said
+from bargein.testing.speech import speak
 from realtime_rig import COUNT, RATE, WORD_MS, RealtimeRig, realtime_call
 
 
@@ -216,3 +219,39 @@ async def test_a_functions_result_is_spoken_of_when_nobody_speaks() -> None:
         await rig.silent()
         assert rig.statuses == [("completed", None), ("completed", None)]
         assert tones_of(bytes(rig.played)) > 5.5 * WORD_MS
+
+
+async def test_the_model_itself_may_decide_to_go_on() -> None:
+    story = "It is on the second floor, behind the stairs, next to the small blue door on the left."
+    resume = Answer(calls=(Call(name="resume_speech", arguments={}),))
+    calls = server(
+        Said("Are you open on Sunday?", at_ms=2000),
+        Said("What about the place?", at_ms=5000),
+        answers=[story, "Yes.", resume],
+        speed=30,
+    )
+    async with realtime_call(calls) as rig:
+        await counting(rig, "behind")
+        await rig.talk(3000)
+        await rig.until(lambda: rig.statuses[1:] == [("completed", None)])
+        await rig.silent()
+        await rig.talk(2000)
+        await rig.until(lambda: any(one.startswith("ResumeSpeech") for one in rig.decided))
+        await rig.silent()
+        last = rig.session.items.by_id[rig.session.items.order[-1]]
+        assert story.endswith(last["content"][0]["text"])
+        assert len(rig.statuses) == 3
+
+
+async def test_the_voice_is_lowered_before_the_server_tells_of_the_caller() -> None:
+    """With Silero, from the wheel that brings it: the server here never hears a voice."""
+    pcm, _ = speak("Excuse me, I have a question about that.", RATE)
+    said = np.concatenate((np.zeros(RATE // 2), pcm, np.zeros(RATE))).astype("<i2").tobytes()
+    async with realtime_call(server(answers=[COUNT]), Realtime()) as rig:
+        await counting(rig, "two")
+        for place in range(0, len(said), 960):
+            rig.gate.hear(said[place : place + 960])
+            await asyncio.sleep(0.01)
+        await rig.silent()
+        assert rig.decided[0] == "DuckPlayout: overlap began"
+        assert not any(line.startswith("Yield") for line in rig.decided)

@@ -17,12 +17,9 @@ from bargein.core.decisions import (
     Reason,
     ReportBackchannel,
     ResumeSpeech,
-    SpeakAgain,
-    YieldFloor,
 )
 from bargein.core.events import CallEnded, OnCut, ToolFinished, ToolStarted
 from bargein.core.locks import must_hear as locked
-from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
 from bargein.core.resumption import Resumption
 from bargein.core.rules import Noise
@@ -30,7 +27,7 @@ from bargein.hearing import Hearing
 from bargein.language.speech import acknowledgement, offer
 from bargein.language.standard import PRESETS, Preset
 from bargein.manners import BargeinError, Manners
-from bargein.notes import missed, wanted
+from bargein.notes import FORGET, FORGETS, RESUME, RESUMES, missed, wanted
 from bargein.turns import Turns
 
 from . import wire
@@ -39,8 +36,8 @@ from .call import Out, Play, RealtimeCall, Send
 from .callers import Callers
 from .ear import LocalEar, SpeechProbability, needed_silero, silero
 from .settings import Detection, detection_of, session, settled
-from .timing import Pace, Timing
-from .voice import Source, Voice
+from .speech import Speech
+from .voice import Voice
 from .wire import Message
 
 __all__ = ["Out", "Play", "Realtime", "Send"]
@@ -130,8 +127,14 @@ class Realtime(Manners[RealtimeCall]):
         call = self._call
         # In this order each hears of a decision: the voice stops before anybody speaks of it.
         self._out = Voice(call, voice=self._voice, max_lock_ms=self._max_lock_ms)
-        self._out.ended = self._said
         self._answers = Answers(call)
+        self._agent = Speech(
+            call,
+            self._out,
+            self._answers,
+            tag=self._must_hear_tag,
+            patterns=self._must_hear_patterns,
+        )
         self._turns = Turns(call, self._judges)
         self._callers = Callers(
             call, self._judges, needs_words=self._needs_words, turn=self._turn_taken
@@ -146,18 +149,9 @@ class Realtime(Manners[RealtimeCall]):
         )
         self._ear.told = lambda on: self._callers.speech(wire.CallerSpeech(on=on))
         self._hearing = Hearing(call, self._detectors)
-        self._patterns = Marked(tag=self._must_hear_tag, patterns=self._must_hear_patterns)
-        self._sources: dict[str, Source] = {}
-        """What the model says, by its item, until all of that was heard or cut."""
-        self._asks: dict[str, Ask] = {}
-        """Who asked for a response, by its id."""
         self._functions: dict[str, str] = {}
         """Calls of functions that are out: the function's name by the call's id."""
-        self._pace = Pace()
         self._connected = False
-        self._before_replay: dict[str, str] = {}
-        self._own: dict[str, Source] = {}
-        """Messages with audio of the application's own, by their ids."""
         self._ended = asyncio.Event()
         self._begins: asyncio.Task[None] | None = None
         self._ends: asyncio.Task[None] | None = None
@@ -246,6 +240,14 @@ class Realtime(Manners[RealtimeCall]):
             except TimeoutError:
                 pass
 
+    def tools(self) -> list[Message]:
+        """Let the model decide: ``gate.session(tools=[*gate.tools(), ...])``."""
+        no_arguments = {"type": "object", "properties": {}}
+        return [
+            {"type": "function", "name": name, "description": told, "parameters": no_arguments}
+            for name, told in ((RESUME, RESUMES), (FORGET, FORGETS))
+        ]
+
     async def say(
         self,
         text: str,
@@ -288,13 +290,9 @@ class Realtime(Manners[RealtimeCall]):
         if must_hear:
             self._call.lock(message)
         if audio:
-            own = self._source(message.message_id, must_hear=must_hear)
-            self._out.worded(own, message.text)
-            self._out.put(own, audio[: len(audio) // 2 * 2])
-            self._out.end(own)
-            self._own[message.message_id] = own
+            self._agent.say(message, audio, must_hear=must_hear)
         else:
-            self._ask_to_say(message.text, message.message_id, must_hear=must_hear)
+            self._agent.ask(message.text, message.message_id, must_hear=must_hear)
         return message.message_id
 
     def close(self) -> None:
@@ -329,9 +327,7 @@ class Realtime(Manners[RealtimeCall]):
             case wire.SessionBegan() if not self._connected:
                 self._connected = True
             case wire.SessionBegan():
-                for source in tuple(self._sources.values()):
-                    self._out.end(source)  # no more of it will come
-                self._answers.reset()
+                self._agent.reconnected()
             case wire.CallerSpeech() as fact if self._detection is not None:
                 self._callers.speech(fact)
             case wire.Committed() as fact:
@@ -339,24 +335,15 @@ class Realtime(Manners[RealtimeCall]):
             case wire.Transcribed() as fact:
                 self._callers.transcribed(fact)
             case wire.ResponseBegan() as fact:
-                ask = self._answers.began(fact)
-                if ask is not None:
-                    self._asks[fact.response_id] = ask
+                self._agent.began(fact)
             case wire.ResponseEnded() as fact:
-                for source in tuple(self._sources.values()):
-                    if source.response_id == fact.response_id:
-                        self._out.end(source)
-                self._asks.pop(fact.response_id, None)
-                self._answers.ended(fact)
-            case wire.AudioMade() as fact:
-                self._out.put(self._source_of(fact), fact.pcm)
-            case wire.WordsMade() as fact:
-                source = self._source_of(fact)
-                self._out.worded(source, fact.text)
-                self._look_for_patterns(source)
+                self._agent.ended(fact)
+            case wire.AudioMade() | wire.WordsMade() as fact:
+                self._agent.made(fact)
             case wire.AudioEnded() as fact:
-                if fact.item_id in self._sources:
-                    self._out.end(self._sources[fact.item_id])
+                self._agent.audio_ended(fact)
+            case wire.FunctionCalled(name="resume_speech" | "forget_speech") as fact:
+                self._asked_by_model(fact)
             case wire.FunctionCalled() as fact:
                 self._functions[fact.call_id] = fact.name
                 call.feed(ToolStarted(at_ms=call.now_ms, name=fact.name, call_id=fact.call_id))
@@ -365,37 +352,16 @@ class Realtime(Manners[RealtimeCall]):
             case _:
                 pass
 
-    def _source_of(self, fact: wire.AudioMade | wire.WordsMade) -> Source:
-        source = self._sources.get(fact.item_id)
-        if source is None:
-            ask = self._asks.get(fact.response_id)
-            source = self._source(
-                ask.tag if ask and ask.tag else fact.item_id, must_hear=bool(ask and ask.must_hear)
-            )
-            source.item_id, source.response_id = fact.item_id, fact.response_id
-            source.asked = ask.text if ask else ""
-            self._sources[fact.item_id] = source
-        return source
-
-    def _source(self, message_id: str, *, must_hear: bool) -> Source:
-        return Source(
-            stream=f"{message_id}/{uuid4().hex[:8]}",
-            message_id=message_id,
-            timing=Timing(self._pace),
-            must_hear=must_hear,
-        )
-
-    def _look_for_patterns(self, source: Source) -> None:
-        """A code or an amount in an answer locks it from there on."""
-        if not self._must_hear_patterns or source.must_hear:
-            return
-        found = any(piece.must_hear for piece in self._patterns_in(source.text))
-        if found:
-            source.must_hear = True
-
-    def _patterns_in(self, text: str) -> list[Any]:
-        self._patterns.reset()
-        return [*self._patterns.feed(text), *self._patterns.end()]
+    def _asked_by_model(self, fact: wire.FunctionCalled) -> None:
+        """One of our own tools: the model decides whether it goes on."""
+        there = bool(self.unfinished)
+        if fact.name == RESUME:
+            self.resume()
+        else:
+            self.forget()
+        self._call.send(wire.answered(fact.call_id, "done" if there else "nothing was left unsaid"))
+        if fact.name != RESUME or not there:
+            self._answers.want(Ask(event=wire.respond(), answers=True))
 
     def _answered(self, call_id: str, result: str) -> None:
         name = self._functions.pop(call_id, None)
@@ -403,34 +369,14 @@ class Realtime(Manners[RealtimeCall]):
             call = self._call
             call.feed(ToolFinished(at_ms=call.now_ms, name=name, call_id=call_id, result=result))
 
-    # --- what was said ---
-
-    def _said(self, source: Source, whole: bool, heard_ms: int) -> None:
-        """A message of the agent's is over; the model is to know as much as the caller."""
-        call = self._call
-        self._sources.pop(source.item_id, None)
-        if source.item_id and not whole:
-            if heard_ms > 0:
-                call.send(wire.truncate(source.item_id, heard_ms))
-            else:
-                call.send(wire.delete(source.item_id))
-        elif not source.item_id and (heard := self._out.heard(source).strip()):
-            after = self._before_replay.pop(source.stream, "")
-            call.send(wire.said(heard, after))
-
     # --- what the floor decides ---
 
     def _obey(self, decision: Decision) -> None:
         match decision:
-            case YieldFloor(breaks_lock=True):
-                self._answers.called_off(decision.message_id)
-            case SpeakAgain():
-                if not self._replayed(decision.message_id, decision.text, must_hear=True):
-                    self._ask_to_say(decision.text, decision.message_id, must_hear=True)
             case ResumeSpeech() if not self._turns.deciding:
                 self._go_on(decision)
             case OfferResumption():
-                self._ask_to_say(offer(self._speech, decision.topic))
+                self._agent.ask(offer(self._speech, decision.topic))
             case _:
                 pass
 
@@ -452,7 +398,7 @@ class Realtime(Manners[RealtimeCall]):
                 case AcknowledgeYield():
                     said = acknowledgement(self._speech, decision.kind)
                     if decision.instead:
-                        self._ask_to_say(said)
+                        self._agent.ask(said)
                         return
                     quoted = json.dumps(said, ensure_ascii=False)
                     self._call.send(wire.note(f"Begin your answer with exactly this: {quoted}"))
@@ -465,30 +411,8 @@ class Realtime(Manners[RealtimeCall]):
         if decision.in_own_words:
             self._call.send(wire.note(wanted(decision)))
             self._answers.want(Ask(event=wire.respond(), answers=True))
-        elif not self._replayed(decision.message_id, decision.text, after=item_id):
-            self._ask_to_say(decision.text)
-
-    def _replayed(
-        self, message_id: str, text: str, *, must_hear: bool = False, after: str = ""
-    ) -> bool:
-        of = self._own.get(message_id) or self._out.kept.get(message_id)
-        if of is None or not text:
-            return False
-        new = self._source(message_id if must_hear else f"{message_id}+", must_hear=must_hear)
-        if after:
-            self._before_replay[new.stream] = after
-        return self._out.replay(of, new, text)
-
-    def _ask_to_say(self, text: str, message_id: str = "", *, must_hear: bool = False) -> None:
-        tag = message_id or str(uuid4())
-        self._answers.want(
-            Ask(
-                event=wire.respond(wire.exactly(text), tag),
-                tag=tag,
-                text=text,
-                must_hear=must_hear,
-            )
-        )
+        else:
+            self._agent.again(decision.message_id, decision.text, after=item_id)
 
     def _late_backchannel(self, text: str) -> None:
         self._tell(ReportBackchannel(at_ms=self._call.now_ms, reason=Reason.BACKCHANNEL, text=text))

@@ -280,6 +280,12 @@ def said(text: str, after: str = "") -> Message:
     return event | ({"previous_item_id": after} if after else {})
 
 
+def answered(call_id: str, output: str) -> Message:
+    """What a function of ours has answered."""
+    item = {"type": "function_call_output", "call_id": call_id, "output": output}
+    return {"type": "conversation.item.create", "item": item}
+
+
 def note(text: str) -> Message:
     """Something for the model to know."""
     return _message("system", [{"type": "input_text", "text": text}])
