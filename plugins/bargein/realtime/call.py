@@ -30,9 +30,18 @@ class Play:
     """Play this to the caller now: 24 kHz, 16 bit, mono. It comes just ahead of the ear."""
 
     pcm: bytes
+    item_id: str = ""
+    """The server's item that it is of; empty for what is said again, and for silence."""
 
 
-Out: TypeAlias = Send | Play
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Let the client behind a relay know of this; nothing else ever sees it."""
+
+    event: Message
+
+
+Out: TypeAlias = Send | Play | Tell
 
 
 class RealtimeCall(Call):
@@ -62,9 +71,9 @@ class RealtimeCall(Call):
         self.awake.set()
         return str(event_id)
 
-    def play(self, pcm: bytes) -> None:
+    def play(self, pcm: bytes, item_id: str = "") -> None:
         """Play some of the voice."""
-        self.out.append(Play(pcm=pcm))
+        self.out.append(Play(pcm=pcm, item_id=item_id))
 
     def soon(self, act: Callable[[], None]) -> None:
         """Do it behind all that is being decided now."""

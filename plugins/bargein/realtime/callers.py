@@ -78,6 +78,10 @@ class Callers:
         call.moved.append(self._moved)
         call.closing.append(self._close)
 
+    def undecided(self, item_id: str) -> bool:
+        """Is it open what becomes of this item, whose words have not come?"""
+        return item_id in self._items
+
     # --- what the server tells ---
 
     def speech(self, fact: CallerSpeech) -> None:
@@ -121,12 +125,12 @@ class Callers:
         item.text = fact.text.strip()
         call.settle()
         if not has_words(item.text):
-            call.send(delete(item.item_id))
+            self._out_of_it(item)
         elif call.decides_words:
             self._waiting.append(item)
             call.feed(UserWordsHeard(at_ms=call.now_ms, text=item.text, is_final=True))
         elif item.over and not item.took and self._only_listened(item.text):
-            call.send(delete(item.item_id))
+            self._out_of_it(item)
             self.backchannel(item.text)
         else:
             self._due.append(item)
@@ -138,6 +142,14 @@ class Callers:
         call.settle()
         if call.agent_has_floor and text.strip():
             call.feed(UserWordsHeard(at_ms=call.now_ms, text=text, is_final=False))
+
+    placed: Callable[[str, bool], None] = lambda *_: None
+    """Told of an item that is the caller's turn, or a part of it; False for one that is no turn."""
+
+    def _out_of_it(self, item: Item) -> None:
+        """The model is not to know of this."""
+        self._call.send(delete(item.item_id))
+        self.placed(item.item_id, False)
 
     backchannel: Callable[[str], None] = lambda _: None
     """Told of words that came too late for the floor, and were only a listener's."""
@@ -185,12 +197,14 @@ class Callers:
             self._deferred.remove(found)
             items = found
         for item in items:
-            self._call.send(delete(item.item_id))
+            self._out_of_it(item)
 
     def _take_turn(self) -> None:
         if self._call.cutting or not self._due:
             return
         due, self._due = self._due, []
+        for item in due:
+            self.placed(item.item_id, True)
         self._turn(_text(due), due[-1].item_id)
 
     def _only_listened(self, text: str) -> bool:

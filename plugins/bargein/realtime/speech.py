@@ -43,7 +43,8 @@ class Speech:
         self._patterns = tuple(patterns)
         self._marked = Marked(tag=tag, patterns=self._patterns)
         self._sources: dict[str, Source] = {}
-        """What the model says, by its item, until all of that was heard or cut."""
+        """What the model says, by its item, until all of its response is there. Sound of one that
+        was cut still trickles in until then."""
         self._asks: dict[str, Ask] = {}
         """Who asked for a response, by its id."""
         self._own: dict[str, Source] = {}
@@ -84,6 +85,7 @@ class Speech:
         for source in tuple(self._sources.values()):
             if source.response_id == fact.response_id:
                 self._voice.end(source)
+                del self._sources[source.item_id]
         self._asks.pop(fact.response_id, None)
         self._answers.ended(fact)
 
@@ -91,7 +93,13 @@ class Speech:
         """No more comes of what the old connection was saying."""
         for source in tuple(self._sources.values()):
             self._voice.end(source)
+        self._sources.clear()
         self._answers.reset()
+
+    def sounds(self, item_id: str) -> bool:
+        """Is more of this item still to be heard?"""
+        source = self._sources.get(item_id)
+        return source is not None and not source.over
 
     # --- what is to be said ---
 
@@ -148,7 +156,6 @@ class Speech:
     def _ended(self, source: Source, whole: bool, heard_ms: int) -> None:
         """The model is to know of a message as much as the caller."""
         send = self._call.send
-        self._sources.pop(source.item_id, None)
         if source.item_id:
             if not whole and heard_ms > 0:
                 send(wire.truncate(source.item_id, heard_ms))

@@ -95,6 +95,10 @@ class Voice:
         """Messages that were cut, by their ids."""
         self.ended: Callable[[Source, bool, int], None] = lambda *_: None
         """Told of a message that is over: whether it was heard in full, else up to which ms."""
+        self.begun: Callable[[Source], None] = lambda _: None
+        """Told of a message that begins to sound."""
+        self.sounded: Callable[[Source, str], None] = lambda *_: None
+        """Told of every word of it that has been heard."""
         call.decided.append(self._obey)
         call.closing.append(self._close)
         call.voice_queued = lambda: bool(self._queued)
@@ -210,10 +214,11 @@ class Voice:
                         self._begin(source)
                     if out.source:
                         source.out_ms += len(out.pcm) * 500 / RATE
-                    call.play(out.pcm)
+                    call.play(out.pcm, source.item_id if out.source else "")
                     self._lock_changes()
                 case WordOut(word=_Word() as word, stream=stream):
                     if self._now is not None and self._now.stream == stream:
+                        self.sounded(self._now, word.text)
                         self._progress.word(word.text, call.voice_left_ms(), timed=True)
                 case MarkOut(mark=Source() as source):
                     left_ms = self._voice.left_ms(now_ms) if not self._voice.queued else 0.0
@@ -232,6 +237,7 @@ class Voice:
         if self._ends is not None:
             self._over(self._ends[1])
         source.began = True
+        self.begun(source)
         self._now, self._progress = source, Progress(call, source.stream)
         self._locked_now = source.must_hear or not call.interruptible
         call.feed(

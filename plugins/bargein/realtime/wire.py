@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 RATE = 24_000
 """Samples a second of Realtime's own PCM, both ways; 16 bit, mono."""
@@ -292,7 +293,7 @@ def note(text: str) -> Message:
 
 
 def _message(role: str, content: list[Message]) -> Message:
-    item = {"type": "message", "role": role, "content": content}
+    item = {"id": f"{OURS}{uuid4().hex[:16]}", "type": "message", "role": role, "content": content}
     return {"type": "conversation.item.create", "item": item}
 
 
