@@ -7,19 +7,30 @@ from typing import Any
 
 import aiohttp
 import pytest
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+from livekit.agents.voice import io
+from loguru import logger
 from pipecat.frames.frames import InterruptionFrame, LLMContextFrame, TTSAudioRawFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
 
+from bargein.livekit import Bargein
+from bargein.pipecat import Bargein as PipecatBargein
 from bargein.realtime import Realtime
 from bargein.realtime.relay import Relay
 from bargein.testing import written
+from bargein.testing.livekit_parts import Studio
 from bargein.testing.pipecat_parts import PacedOutput
 from bargein.testing.services import Answer, Call, OpenAIRealtime, Said
 from line import Line, pipeline, until
 from realtime_rig import COUNT, WORD_MS
 
 pytest.importorskip("websockets")
+openai = pytest.importorskip("livekit.plugins.openai")
 realtime = pytest.importorskip("pipecat.services.openai.realtime.llm")
 
 
@@ -187,6 +198,101 @@ async def test_a_function_is_called_and_its_result_answered_on_pipecat() -> None
         await call.line.talk(1500)
         await until(lambda: ("assistant", "It is booked.") in call.said, 20)
         assert call.statuses == ["completed"] * 3
+
+
+class Microphone(io.AudioInput):
+    """A caller's line to LiveKit that is as fast as the test."""
+
+    def __init__(self) -> None:
+        super().__init__(label="microphone")
+        self._frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
+
+    def talk(self, ms: int) -> None:
+        for _ in range(ms // 20):
+            self._frames.put_nowait(rtc.AudioFrame(bytes(960), 24000, 1, 480))
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        return await self._frames.get()
+
+
+async def test_livekit_is_interrupted_only_when_the_floor_is_taken() -> None:
+    decided: list[str] = []
+    script = [
+        Said("Count, please.", at_ms=300),
+        Said("Uh-huh.", at_ms=2000),
+        Said("No wait, stop.", at_ms=3200),
+    ]
+    far = OpenAIRealtime(script, [f"{COUNT} {COUNT}", "Fine."], transcribe_ms=100, speed=1.5)
+    async with far, polite(far, decided) as relay, aiohttp.ClientSession() as http:
+        model = openai.realtime.RealtimeModel(
+            api_key="any", base_url=relay.base_url, http_session=http
+        )
+        studio = Studio(Bargein(), session=lambda *_: AgentSession(llm=model))
+        studio.session.input.audio = microphone = Microphone()
+        await studio.start(Agent(instructions="Be brief."))
+        await until(lambda: relay.calls)
+        gate = relay.calls[-1]
+
+        async def agent_at(word: str) -> None:
+            def heard() -> bool:
+                said = gate._call._pump.state.playout
+                return said is not None and word in said.heard
+
+            await until(heard, 20)
+
+        microphone.talk(1500)
+        await agent_at("three")
+        microphone.talk(1300)
+        reported = 'ReportBackchannel(backchannel) "Uh-huh.": a continuer'
+        await until(lambda: reported in decided, 20)
+        said = studio.session.history.messages
+        assert [one.role for one in said()] == ["user"]  # the agent goes on
+        await agent_at("six")
+        microphone.talk(2000)
+        await until(lambda: [one.text_content for one in said()][3:] == ["Fine."], 20)
+        assert [(one.role, one.interrupted) for one in said()] == [
+            ("user", False),
+            ("assistant", True),
+            ("user", False),
+            ("assistant", False),
+        ]
+        counted = said()[1].text_content or ""
+        assert "six" in counted
+        assert counted.count("twelve") < 2
+        (session,) = far.sessions
+        ((item_id, end_ms),) = session.truncated
+        assert item_id == "item_resp_1_message"
+        assert abs(end_ms - len(counted.split()) * WORD_MS) < 3 * WORD_MS
+        await studio.session.aclose()
+        await studio.close()
+
+
+async def test_without_a_relay_pipecat_runs_the_call_as_ever_and_one_error_says_so() -> None:
+    errors: list[str] = []
+    sink = logger.add(lambda message: errors.append(str(message)), level="ERROR")
+    try:
+        script = [Said("Count, please.", at_ms=300), Said("Uh-huh.", at_ms=2000)]
+        async with OpenAIRealtime(script, ["Hello.", COUNT, "Yes?"], speed=4) as far:
+            llm = realtime.OpenAIRealtimeLLMService(api_key="any", base_url=far.realtime_url)
+            manners = PipecatBargein()
+            context = LLMContext([])
+            params = LLMUserAggregatorParams(user_turn_strategies=manners.turn_strategies())
+            pair = LLMContextAggregatorPair(context, user_params=params)
+            parts = [pair.user(), llm, PacedOutput(), pair.assistant()]
+            wrapped = manners.wrap(parts)
+            assert wrapped == parts
+            async with pipeline(*wrapped) as line:
+                await line.push(LLMContextFrame(context))
+                await until(lambda: [one.status for one in far.sessions[0].responses] != [])
+                await line.talk(1500)
+                await until(lambda: len(line.got(TTSAudioRawFrame)) >= 3)
+                await line.talk(1500)
+                await until(lambda: len(far.sessions[0].responses) == 3)
+                assert far.sessions[0].responses[1].reason == "turn_detected"
+    finally:
+        logger.remove(sink)
+    assert len(errors) == 1
+    assert "bargein.realtime.relay" in errors[0]
 
 
 async def test_a_server_that_refuses_is_told_to_the_client() -> None:

@@ -127,6 +127,18 @@ async def test_an_interruption_whose_answer_ended_long_ago_is_no_error(
     await bare.close()
 
 
+async def test_an_answer_that_ends_while_the_agent_falls_silent_is_still_cut() -> None:
+    bare = Bare(Realtime(early_onset=False))
+    *begun, audio_ends, answer_ends = spoken()
+    bare.receive(*begun)
+    await bare.until(lambda: bare.played_ms > WORD_MS)
+    bare.receive(*caller(), audio_ends, answer_ends)
+    await bare.until(lambda: "response.create" in bare.sent)
+    assert "conversation.item.truncate" in bare.sent
+    assert bare.played_ms < 5 * WORD_MS
+    await bare.close()
+
+
 async def test_words_that_come_when_the_agent_has_finished_are_still_only_a_listeners() -> None:
     bare = Bare(Realtime(early_onset=False))
     told: list[str] = []

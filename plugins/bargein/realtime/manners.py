@@ -44,6 +44,8 @@ __all__ = ["Out", "Play", "Realtime", "Send"]
 
 _WORDS_LATE_MS = 1_500
 """Words come behind the item, and that behind the silence: so late after it they may still come."""
+_SILENCE_MS = 500
+"""The server tells so much later that the caller is silent; a listener's "mm-hm" seems so long."""
 _MAX_WORDLESS_MS = 8_000
 """There are no partial words, so that a long sentence is silent until it is over."""
 
@@ -91,8 +93,8 @@ class Realtime(Manners[RealtimeCall]):
                 wheel brings it, if None.
             silence_ms: so long a silence ends what was said, with ``"local"``.
             language: as for every host; see `Manners`, also for all that follows.
-            preset: the numbers. Words come late here, so that those of a preset by its name are
-                waited for longer.
+            preset: the numbers. Words and silence are told of late here: those of a preset by its
+                name allow for that.
             rules: your own rules instead of the standard ones.
             early_onset: hear the caller's onset here, long before the server tells of it.
             **options: for `Manners` and `standard_rules`.
@@ -109,8 +111,12 @@ class Realtime(Manners[RealtimeCall]):
         self._vad, self._silence_ms = vad, silence_ms
         self._standard = rules is None
         if isinstance(preset, str) and preset in PRESETS:
-            late_ms = max(PRESETS[preset].words_late_ms, _WORDS_LATE_MS)
-            preset = replace(PRESETS[preset], words_late_ms=late_ms)
+            numbers = PRESETS[preset]
+            preset = replace(
+                numbers,
+                words_late_ms=max(numbers.words_late_ms, _WORDS_LATE_MS),
+                pause_after_ms=numbers.pause_after_ms + _SILENCE_MS,
+            )
         super().__init__(
             language=language, preset=preset, rules=rules, early_onset=early_onset, **options
         )

@@ -41,6 +41,8 @@ _BEHIND_THE_VOICE = (
 _TAIL_S = 0.3
 """So long behind the last of the voice a client has surely played it: Pipecat collects 40 ms, and
 has the text of a word in the same queue."""
+_SETTLES_S = 0.15
+"""So long an interruption takes in a client: what comes sooner would be thrown away as well."""
 _OF_THE_GATE = (
     "conversation.item.truncate",
     "input_audio_buffer.commit",
@@ -190,6 +192,8 @@ class _Line:
                     continue
             with contextlib.suppress(ConnectionError):
                 await self._client.send_json(event)
+            if event["type"] == "input_audio_buffer.speech_started":
+                await asyncio.sleep(_SETTLES_S)
 
     # --- the client ---
 

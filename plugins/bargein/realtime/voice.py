@@ -43,6 +43,8 @@ class Source:
     """What the model was told to say, where it was told."""
     pcm: bytearray = field(default_factory=bytearray)
     began: bool = False
+    cut: bool = False
+    """The floor was taken from it: what still comes of it is not heard."""
     over: bool = False
     """Heard to its end, or cut."""
     words: int = 0
@@ -109,7 +111,7 @@ class Voice:
 
     def put(self, source: Source, pcm: bytes) -> None:
         """More of a message's sound."""
-        if source.over:
+        if source.over or source.cut:
             return
         if len(source.pcm) < _LONGEST_MS * RATE // 500:
             source.pcm += pcm
@@ -132,7 +134,7 @@ class Voice:
 
     def end(self, source: Source) -> None:
         """All of a message's sound is there."""
-        if source.over or source.timing.ended:
+        if source.over or source.cut or source.timing.ended:
             return
         words = source.timing.end()
         heard = source.words - self._voice.forget_words(source.stream)
@@ -220,7 +222,7 @@ class Voice:
                     if self._now is not None and self._now.stream == stream:
                         self.sounded(self._now, word.text)
                         self._progress.word(word.text, call.voice_left_ms(), timed=True)
-                case MarkOut(mark=Source() as source):
+                case MarkOut(mark=Source() as source) if not source.cut:
                     left_ms = self._voice.left_ms(now_ms) if not self._voice.queued else 0.0
                     self._ends = (now_ms + (left_ms or 0.0), source)
                 case CutOut():
@@ -302,6 +304,8 @@ class Voice:
                     self._now.out_ms -= (voice.rewound_samples - before) * 1000 / RATE
             case YieldFloor():
                 self._cut_all = decision.breaks_lock
+                for source in self._queued:
+                    source.cut = decision.breaks_lock or not source.must_hear
                 if self._queued:
                     self._call.cutting = True
                     voice.cut(decision.stop_at, everything=decision.breaks_lock)
