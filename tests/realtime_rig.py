@@ -64,13 +64,7 @@ class RealtimeRig:
 
     async def agent_at(self, word: str) -> None:
         """Wait until the agent has been heard up to this word."""
-        await self.until(
-            lambda: (
-                word in self.gate._call._pump.state.playout.heard
-                if self.gate._call._pump.state.playout
-                else False
-            )
-        )
+        await self.until(lambda: word in self.gate.being_said)
 
     async def silent(self) -> None:
         """Wait until the agent has said all it had to say."""

@@ -69,11 +69,7 @@ class PipecatCall:
         return [(one["role"], one["content"]) for one in messages if one.get("content")]
 
     async def agent_at(self, word: str) -> None:
-        def heard() -> bool:
-            said = self.relay.calls[-1]._call._pump.state.playout
-            return said is not None and word in said.heard
-
-        await until(heard, 20)
+        await until(lambda: word in self.relay.calls[-1].being_said, 20)
 
     async def silent(self) -> None:
         await until(lambda: not self.relay.calls[-1].busy, 20)
@@ -234,11 +230,7 @@ async def test_livekit_is_interrupted_only_when_the_floor_is_taken() -> None:
         gate = relay.calls[-1]
 
         async def agent_at(word: str) -> None:
-            def heard() -> bool:
-                said = gate._call._pump.state.playout
-                return said is not None and word in said.heard
-
-            await until(heard, 20)
+            await until(lambda: word in gate.being_said, 20)
 
         microphone.talk(1500)
         await agent_at("three")

@@ -254,6 +254,11 @@ class Realtime(Manners[RealtimeCall]):
             for name, told in ((RESUME, RESUMES), (FORGET, FORGETS))
         ]
 
+    @property
+    def being_said(self) -> str:
+        """What has been heard of the message that sounds now; empty while none does."""
+        return self._out.heard_now
+
     async def say(
         self,
         text: str,

@@ -196,6 +196,12 @@ class Voice:
         """What is being said, and what comes behind it."""
         return tuple(self._queued)
 
+    @property
+    def heard_now(self) -> str:
+        """What has been heard of the message that sounds."""
+        now = self._now
+        return self._call.script(now.stream)[: self._progress.cursor] if now else ""
+
     def drop(self) -> None:
         """Stop now; somebody else has decided that."""
         self._voice.drop()
