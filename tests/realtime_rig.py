@@ -37,6 +37,11 @@ class RealtimeRig:
         return self.server.sessions[-1]
 
     @property
+    def last(self) -> Any:
+        """The conversation's last item; a function call's has no role."""
+        return {"role": ""} | self.session.items.by_id[self.session.items.order[-1]]
+
+    @property
     def statuses(self) -> list[tuple[str, str | None]]:
         """How each response ended."""
         return [(one.status, one.reason) for one in self.session.responses]

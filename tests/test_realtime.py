@@ -191,8 +191,8 @@ async def test_go_on_replays_what_was_not_heard_without_the_model() -> None:
         assert np.array_equal(voice, whole[-len(voice) :])  # its very samples, to the last
         words = len(voice) / RATE * 1000 / WORD_MS
         assert abs(words - len(rest.split())) < 2
-        last = rig.session.items.by_id[rig.session.items.order[-1]]
-        assert (last["role"], last["content"][0]["text"]) == ("assistant", rest)
+        await rig.until(lambda: rig.last["role"] == "assistant")
+        assert rig.last["content"][0]["text"] == rest
 
 
 async def test_an_emergency_stop_silences_the_agent_at_once() -> None:
@@ -238,8 +238,8 @@ async def test_the_model_itself_may_decide_to_go_on() -> None:
         await rig.talk(2000)
         await rig.until(lambda: any(one.startswith("ResumeSpeech") for one in rig.decided))
         await rig.silent()
-        last = rig.session.items.by_id[rig.session.items.order[-1]]
-        assert story.endswith(last["content"][0]["text"])
+        await rig.until(lambda: rig.last["role"] == "assistant")
+        assert story.endswith(rig.last["content"][0]["text"])
         assert len(rig.statuses) == 3
 
 
