@@ -272,6 +272,18 @@ class Playback(Generic[T]):
             entry.at_ms = max(at_ms, known.middle(at_ms))  # a mark comes behind the word it is at
         self._wait(known, stream, entry)
 
+    def forget_words(self, stream: str) -> int:
+        """Better times are known for a stream's words: those that have not been heard are put in
+        anew. Returns how many that are."""
+        known = self._streams.get(stream)
+        if known is None:
+            return 0
+        waiting = [word for word in known.waiting if word.text]
+        known.waiting = [word for word in known.waiting if not word.text]
+        onsets = {word.onset_ms for word in waiting}
+        known.onsets = [onset for onset in known.onsets if onset[0] not in onsets]
+        return len(waiting)
+
     # --- what is asked of it ---
 
     def duck(self) -> None:

@@ -25,13 +25,13 @@ def spread(text: str, from_ms: float, to_ms: float) -> list[tuple[str, float]]:
         return [(text, from_ms)] if text else []
     joined = "".join(pieces)
     pieces[-1] += text[len(joined) :] if text.startswith(joined) else ""
-    weights = [_weight(piece) for piece in pieces]
+    weights = [weight(piece) for piece in pieces]
     each_ms = (to_ms - from_ms) / sum(weights)
     onsets: list[tuple[str, float]] = []
     at_ms = from_ms
-    for piece, weight in zip(pieces, weights, strict=True):
+    for piece, share in zip(pieces, weights, strict=True):
         onsets.append((piece, at_ms))
-        at_ms += weight * each_ms
+        at_ms += share * each_ms
     return onsets
 
 
@@ -42,7 +42,8 @@ def joined(before: bool, text: str) -> str:
     return f" {text.lstrip()}"
 
 
-def _weight(piece: str) -> float:
+def weight(piece: str) -> float:
+    """How long a word takes, in characters: its own, the gap before it and the pause behind it."""
     letters = sum(character.isalnum() for character in piece)
     pause = _PAUSE if piece.rstrip()[-1:] in _PAUSES else 0.0
     return letters + _WORD + pause

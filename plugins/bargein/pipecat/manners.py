@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from loguru import logger
 from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
@@ -164,9 +165,18 @@ class Bargein(Manners[PipecatCall]):
     def wrap(self, processors: Sequence[FrameProcessor]) -> list[FrameProcessor]:
         """Insert every processor where it belongs.
 
+        A pipeline with a Realtime service is left as it is, and one error says so: its voice and
+        its turns are made on a server. Give that a `bargein.realtime.relay.Relay`.
+
         Raises:
             BargeinError: no user aggregator or no output transport, or in the wrong order.
         """
+        if realtime := next(filter(_is_realtime, processors), None):
+            logger.error(
+                f"bargein: {realtime.name} makes its voice and its turns on a server, so the call"
+                " runs as it would without bargein: put a bargein.realtime.relay.Relay before it"
+            )
+            return list(processors)
         user = _only(processors, LLMUserAggregator, "LLMUserAggregator")
         output = _only(processors, BaseOutputTransport, "output transport")
         if user > output:
@@ -284,6 +294,16 @@ def _only(processors: Sequence[FrameProcessor], kind: type[Any], name: str) -> i
             " playout_ledger()"
         )
     return found[0]
+
+
+def _is_realtime(processor: FrameProcessor) -> bool:
+    """Does it speak and listen itself, on a server?"""
+    tells = getattr(processor, "service_metadata_frame", None)
+    return bool(
+        isinstance(processor, LLMService)
+        and tells is not None
+        and getattr(tells(), "is_realtime_service", False)
+    )
 
 
 def _speech(processors: Sequence[FrameProcessor], user: int, output: int) -> int:

@@ -36,6 +36,7 @@ class OpenAIRealtime(Server):
         voice: Voice = tones,
         speed: float = 10.0,
         think_ms: int = 50,
+        transcribe_ms: int = 0,
         faults: Iterable[Fault | None] = (),
     ) -> None:
         """Script what is said in all the audio that comes, and what the model answers.
@@ -46,6 +47,7 @@ class OpenAIRealtime(Server):
             voice: what speaks.
             speed: how much faster than the ear the audio is made.
             think_ms: how long after it was created a response begins.
+            transcribe_ms: how long after a commit its words come.
             faults: the n-th connection suffers the n-th.
         """
         super().__init__(faults=faults)
@@ -55,6 +57,7 @@ class OpenAIRealtime(Server):
         self.voice = voice
         self.speed = speed
         self.think_ms = think_ms
+        self.transcribe_ms = transcribe_ms
         self.before_ms = 0
         self.answered = 0
         self.sessions: list[Session] = []
@@ -86,6 +89,7 @@ class Session:
         self._wire = wire
         self._ear = Ear(server.script, server.before_ms)
         self._turns = 0
+        self._transcribing: asyncio.Task[None] | None = None
         self._number = 0
 
     async def run(self) -> None:
@@ -203,17 +207,24 @@ class Session:
         await self.add(item)
         self.items.said[item_id] = text
         if transcribes:
-            kind = "conversation.item.input_audio_transcription"
-            item["content"] = [{"type": "input_audio", "transcript": text}]
-            about = {"item_id": item_id, "content_index": 0}
-            if text:
-                await self.send(f"{kind}.delta", delta=text, **about)
-            await self.send(
-                f"{kind}.completed",
-                transcript=text,
-                usage={"type": "duration", "seconds": 1},
-                **about,
-            )
+            self._transcribing = asyncio.create_task(self._transcribe(item, text))
+            if not self.server.transcribe_ms:
+                await self._transcribing
+
+    async def _transcribe(self, item: Message, text: str) -> None:
+        await asyncio.sleep(self.server.transcribe_ms / 1000)
+        item_id = item["id"]
+        kind = "conversation.item.input_audio_transcription"
+        item["content"] = [{"type": "input_audio", "transcript": text}]
+        about = {"item_id": item_id, "content_index": 0}
+        if text:
+            await self.send(f"{kind}.delta", delta=text, **about)
+        await self.send(
+            f"{kind}.completed",
+            transcript=text,
+            usage={"type": "duration", "seconds": 1},
+            **about,
+        )
 
     async def _create(self, asked: Message) -> None:
         item = {"object": "realtime.item", "status": "completed"} | asked["item"]

@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 PAUSE = "..."
 COMMIT = "|"
+SOUND = "*"
+"""A sound that is no word, such as a cough: a voice for an ear, nothing for a recogniser."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,9 @@ class Word:
 class Said:
     """One turn of the caller: ``Said("wait, I meant Thursday", at_ms=1200)``.
 
-    Two marks may stand between words. ``...`` is a pause, long enough for an endpointer to believe
-    that the turn is over. ``|`` is where a recogniser commits what it has, without any pause.
+    ``*`` is a cough, a word's length. Two marks may stand between words. ``...`` is a pause, long
+    enough for an endpointer to believe that the turn is over. ``|`` is where a recogniser commits
+    what it has, without any pause.
     """
 
     text: str
@@ -96,6 +99,8 @@ def hearing(said: Said) -> list[Heard]:
             cues.append(Heard(cue=Cue.VOICE, at_ms=now_ms))
         elif token == COMMIT:
             cues.append(Heard(cue=Cue.COMMIT, at_ms=now_ms))
+        elif token == SOUND:
+            now_ms += said.word_ms
         else:
             word = Word(text=token, begins_at_ms=now_ms, ends_at_ms=now_ms + said.word_ms)
             now_ms = word.ends_at_ms
