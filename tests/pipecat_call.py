@@ -136,7 +136,15 @@ class PhoneCall:
             cancel_on_idle_timeout=False,
         )
 
+    async def speaks(self, text: str, *, must_hear: bool = False) -> None:
+        """The agent says something of its own accord."""
+        await self.manners.say(text, must_hear=must_hear, on_cut="repeat")
+
     # --- the caller ---
+
+    def begins(self, text: str) -> None:
+        """The caller begins to say something."""
+        self._saying = asyncio.create_task(self.says(text))
 
     async def says(self, text: str) -> None:
         """The caller says something; returns when they are silent again."""

@@ -42,6 +42,7 @@ from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 from .call import PipecatCall
 from .frames import FloorMovedFrame
 from .messages import HOST_MARKS
+from .pace import Pace
 
 _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
@@ -206,8 +207,9 @@ class InterruptionGate(FrameProcessor):
         if timing.base_pts is None:
             timing.early.append(frame)
         else:
-            # No word comes before its audio: the audio has been longer on its way here.
-            timing.base_pts = min(timing.base_pts, frame.pts)
+            if isinstance(frame, TTSTextFrame):
+                # No word comes before its audio: the audio has been longer on its way here.
+                timing.base_pts = min(timing.base_pts, frame.pts)
             self._put_word(frame, timing.base_pts, stream, voice)
         return True
 
@@ -254,7 +256,9 @@ class InterruptionGate(FrameProcessor):
         # The host's own rule: word times count from when a context's audio began to be pushed, or
         # from the last word before it, whichever is later.
         early, timing.early = timing.early, []
-        first = min((frame.pts for frame in early if frame.pts), default=None)
+        # An announced text has the time of the announcement, long before the service is heard.
+        words = [frame.pts for frame in early if isinstance(frame, TTSTextFrame) and frame.pts]
+        first = min(words, default=None)
         here = self.get_clock().get_time()
         timing.base_pts = max(self._last_pts, here if first is None else min(here, first))
         for frame in early:
@@ -263,13 +267,20 @@ class InterruptionGate(FrameProcessor):
     def _put_word(self, frame: Frame, base_pts: int, stream: str, voice: Playback[Frame]) -> None:
         assert frame.pts is not None
         self._spoken_to(frame)
-        voice.put_word(
-            frame,
-            text=frame.text if isinstance(frame, TTSTextFrame) else "",
-            at_ms=max(0.0, (frame.pts - base_pts) / 1e6),
-            stream=stream,
-            protected=not frame.interruptible,
-        )
+        at_ms = max(0.0, (frame.pts - base_pts) / 1e6)
+        protected = not frame.interruptible
+        if not isinstance(frame, TTSTextFrame):
+            voice.put_word(frame, text="", at_ms=at_ms, stream=stream, protected=protected)
+            return
+        pace = self._time(stream).pace
+        if not pace.is_rest(at_ms):
+            pace.word(frame.text, at_ms)
+            voice.put_word(frame, text=frame.text, at_ms=at_ms, stream=stream, protected=protected)
+            return
+        for piece, begins_ms in pace.rest(frame.text, voice.received_ms(stream)):
+            word = copy.copy(frame)
+            word.text, word.raw_text = piece, None
+            voice.put_word(word, text=piece, at_ms=begins_ms, stream=stream, protected=protected)
 
     def _spoken_to(self, frame: Frame) -> None:
         """How far the host's own count of words has come."""
@@ -407,6 +418,7 @@ class _Timing:
     def __init__(self) -> None:
         self.base_pts: int | None = None
         self.early: list[Frame] = []
+        self.pace = Pace()
         self.segments: deque[float] = deque(maxlen=64)
         """Where the audio of each sentence begins whose text has not come yet."""
         self.spread_ms = 0.0
