@@ -272,15 +272,14 @@ class InterruptionGate(FrameProcessor):
         if not isinstance(frame, TTSTextFrame):
             voice.put_word(frame, text="", at_ms=at_ms, stream=stream, protected=protected)
             return
-        pace = self._time(stream).pace
+        pace, text = self._time(stream).pace, frame.text
         if not pace.is_rest(at_ms):
-            pace.word(frame.text, at_ms)
-            voice.put_word(frame, text=frame.text, at_ms=at_ms, stream=stream, protected=protected)
-            return
-        for piece, begins_ms in pace.rest(frame.text, voice.received_ms(stream)):
-            word = copy.copy(frame)
-            word.text, word.raw_text = piece, None
-            voice.put_word(word, text=piece, at_ms=begins_ms, stream=stream, protected=protected)
+            pace.word(text, at_ms)
+        elif (text := pace.rest(text, voice.received_ms(stream))) != frame.text:
+            if not text:
+                return
+            frame.text, frame.raw_text = text, None
+        voice.put_word(frame, text=text, at_ms=at_ms, stream=stream, protected=protected)
 
     def _spoken_to(self, frame: Frame) -> None:
         """How far the host's own count of words has come."""

@@ -34,8 +34,8 @@ class Pace:
         """Is what is told of now the rest of the text? It has the time of the word before."""
         return self._last_ms is not None and abs(at_ms - self._last_ms) < 1e-3
 
-    def rest(self, text: str, received_ms: float) -> list[tuple[str, float]]:
-        """The words of the rest for which there is sound, and when each begins.
+    def rest(self, text: str, received_ms: float) -> str:
+        """As much of the rest as there is sound for, in whole words.
 
         Args:
             text: the rest.
@@ -44,18 +44,14 @@ class Pace:
         assert self._last_ms is not None
         known = self._chars >= _KNOWN_CHARS
         pace = self._last_ms / self._chars if known else float(MS_PER_CHARACTER)
-        words = text.split()
         there_ms = received_ms - self._last_ms
-        chars = self._last_chars + sum(len(word) + 1 for word in words)
-        if there_ms >= _PATIENCE * pace * chars:
-            pace = there_ms / chars
-        found, began_ms = list[tuple[str, float]](), self._last_ms
-        begins_ms = began_ms + pace * self._last_chars
+        if there_ms >= _PATIENCE * pace * (self._last_chars + len(text.strip())):
+            return text
+        said, words = 0, text.split()
+        ends_ms = pace * self._last_chars
         for word in words:
-            if begins_ms + pace * len(word) / 2 > received_ms:
+            if ends_ms + pace * len(word) / 2 > there_ms:
                 break
-            found.append((word, begins_ms))
-            begins_ms += pace * (len(word) + 1)
-        for word, at_ms in found:
-            self.word(word, at_ms)
-        return found
+            ends_ms += pace * (len(word) + 1)
+            said += 1
+        return " ".join(words[:said])
