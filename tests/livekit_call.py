@@ -46,6 +46,7 @@ class PhoneCall:
         )
         self.manners.add_event_handler("on_receipt", lambda _, r: self.receipts.append(r))
         self._flux = flux
+        self.hangs_up = False
         self._log = Log()
         self._loud = self._counted = 0
 
@@ -63,7 +64,7 @@ class PhoneCall:
                 try:
                     await script(self)
                 finally:
-                    await self.studio.end()
+                    await self.studio.end(drain=not self.hangs_up)
             finally:
                 await self.studio.close()
                 ours.removeHandler(self._log)

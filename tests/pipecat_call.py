@@ -61,6 +61,7 @@ class PhoneCall:
         self.context = LLMContext([{"role": "system", "content": "You answer the phone."}])
         self.caller, self.output = CallerInput(), PacedOutput()
         self._flux = flux
+        self.hangs_up = False
         self._loud = self._counted = 0
         self._started = asyncio.Event()
 
@@ -93,7 +94,7 @@ class PhoneCall:
         try:
             await script(self)
         finally:
-            await self.worker.queue_frame(EndFrame())
+            await (self.worker.cancel() if self.hangs_up else self.worker.queue_frame(EndFrame()))
 
     async def _on_started(self, _worker: Any, _frame: Any) -> None:
         self._started.set()
