@@ -349,3 +349,20 @@ async def test_an_interruption_comes_with_the_history_as_it_was() -> None:
     [interruption] = told
     said = [item for item in interruption.context if item.type == "message"]
     assert [item.text_content for item in said] == ["Hello."]
+
+
+async def test_a_recogniser_that_ends_the_turn_ends_it_for_a_slow_vad_too() -> None:
+    async def script(rig: LiveKitRig) -> None:
+        rig.voice(True)  # and its end is not noticed
+        await asyncio.sleep(0.2)
+        rig.studio.stt.tells(SpeechEventType.START_OF_SPEECH)
+        rig.hears("is there a lift")
+        rig.studio.stt.tells(SpeechEventType.END_OF_SPEECH)
+        await rig.until(lambda: len(rig.said("assistant")) == 1)
+        await rig.done()
+
+    how = {"turn_detection": "stt", "endpointing": {"min_delay": 0.1, "max_delay": 0.2}}
+    rig = LiveKitRig(replies=["Yes, beside the entrance."], turn_handling=how)
+    await rig.run(script)
+    assert rig.said("assistant") == ["Yes, beside the entrance."]
+    assert rig.decided == []

@@ -29,6 +29,8 @@ _LATE_WORD_MS = 500
 is timed later still was never made."""
 _LATE_MS = 120
 """A transport that is later than this has fallen behind; less is the size of its chunks."""
+_REMEMBERED = 32
+"""How many streams are known after their end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,8 @@ class Playback(Generic[T]):
         self._streams: dict[str, _Stream[T]] = {}
         # Streams that were cut: what still trickles in of them is dropped as well.
         self._dead: deque[str] = deque(maxlen=32)
-        self._over: deque[str] = deque(maxlen=32)  # streams that were let out to their end
+        self._over: deque[str] = deque(maxlen=_REMEMBERED)  # streams that were let out to their end
+        self._lengths: dict[str, float] = {}  # and how long they were
         self._head = ""  # the stream that was let out last
         self._sounding: list[tuple[float, str, _Word[T]]] = []  # (due, stream, word), sorted
         self._past: deque[_Audio[T]] = deque()  # raw audio let out lately, for a rewind
@@ -425,7 +428,8 @@ class Playback(Generic[T]):
         """How much of a stream was heard, and its whole length once that is known."""
         known = self._streams.get(stream)
         if known is None:
-            return 0.0, None
+            length_ms = self._lengths.get(stream)
+            return length_ms or 0.0, length_ms
         ahead_ms = max(0.0, (self._edge_ms or now_ms) - now_ms) if stream == self._head else 0.0
         whole_ms = known.received_ms if known.ended else None
         return max(0.0, known.released_ms - ahead_ms), whole_ms
@@ -566,6 +570,10 @@ class Playback(Generic[T]):
             self._over.append(mark.ends)
         if stream is None:
             return
+        if mark.ends and stream.received_ms:
+            self._lengths[mark.ends] = stream.received_ms
+            while len(self._lengths) > _REMEMBERED:
+                self._lengths.pop(next(iter(self._lengths)))
         made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
         for word in stream.waiting:
             if not word.text or word.onset_ms <= made_ms:

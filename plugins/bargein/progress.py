@@ -10,6 +10,9 @@ _FASTEST_MS = 20
 """No voice says a character in less: that would be 50 a second, four times a brisk speaker."""
 _LAST_WORD_CHARS = 24
 """Services leave out or respell a last word; of a message that ended too early more is missing."""
+_PACED_CHARS = 8
+_HURRY = 0.88
+"""A voice may say the end in that share of the time that the rest of it leads one to expect."""
 _SHARE_EVERY_MS = 100
 """How often hearing is estimated for a voice that sends no word times: twice a word or so."""
 
@@ -26,6 +29,7 @@ class Progress:
         self._by_words = 0  # where the words alone have come to: they may begin late
         self._worded = False
         self._shared_at_ms = 0
+        self._pace = 0.0  # ms of sound a character, once some words have been timed
 
     @property
     def unworded(self) -> str:
@@ -36,8 +40,10 @@ class Progress:
         """It begins to sound: nothing is heard yet, but how much is to come may be known."""
         self._come_to(0, left_ms)
 
-    def word(self, word: str, left_ms: float | None, *, timed: bool) -> None:
-        """A word has been heard."""
+    def word(
+        self, word: str, left_ms: float | None, *, timed: bool, played_ms: float = 0.0
+    ) -> None:
+        """A word has been heard, at the middle of it; so much of its message has been played."""
         self._worded = self._worded or timed
         script = self._call.script(self._stream)
         if len(script) - self._by_words < len(word.strip()):
@@ -46,6 +52,9 @@ class Progress:
             self._call.feed(PlayoutWorded(at_ms=self._call.now_ms, text=added))
             script += added
         self._by_words = reached(script, self._by_words, word)
+        middle = self._by_words - len(word.strip()) / 2
+        if timed and middle >= _PACED_CHARS:
+            self._pace = played_ms / middle
         self._come_to(self._by_words, left_ms)
 
     def share(self, played_ms: float, whole_ms: float | None, left_ms: float | None) -> None:
@@ -68,6 +77,9 @@ class Progress:
         script = self._call.script(self._stream).strip()
         if self._worded and len(script) - self._by_words > _LAST_WORD_CHARS:
             return False
+        if self._pace and self._by_words < len(script):
+            # Nobody has told of its last words: was there sound for them?
+            return played_ms >= _HURRY * self._pace * len(script)
         return not played_ms or played_ms >= len(script) * _FASTEST_MS
 
     def _come_to(self, cursor: int, left_ms: float | None) -> None:

@@ -86,7 +86,9 @@ class Ledger:
 
     def word(self, word: str, *, timed: bool) -> None:
         """A word of it has been heard."""
-        self._progress.word(word, self._call.voice_left_ms(), timed=timed)
+        played_ms = self._played_ms(self._source.stream)[0] if self._source else 0.0
+        left_ms = self._call.voice_left_ms()
+        self._progress.word(word, left_ms, timed=timed, played_ms=played_ms)
 
     def audio(self) -> None:
         """More of its audio goes out."""

@@ -145,7 +145,11 @@ class _Stream(vad.VADStream):
                     if not self._ours.foreign:
                         self._ear.sound(frame)
                 else:
+                    # The recogniser has ended the turn. A detection that is behind forgets the
+                    # speech it is in, and nobody would tell that the caller has stopped.
                     inner.flush()
+                    if not self._ours.foreign:
+                        self._ear.hears_no_more()
             inner.end_input()
 
         forwarding = asyncio.create_task(forward())

@@ -91,6 +91,9 @@ class Archive:
         if not isinstance(decision, FileReceipt):
             return
         played_ms, length_ms = self._measured(decision.message_id)
+        total_ms = decision.total_ms if length_ms is None else round(length_ms)
+        if decision.state is not Delivery.DELIVERED and total_ms == round(played_ms):
+            total_ms = None  # a voice that failed: nobody knows how long all of it would have been
         acknowledged_at = self._early.pop(decision.message_id, None)
         if decision.state is not Delivery.DELIVERED:
             acknowledged_at = None
@@ -99,7 +102,7 @@ class Archive:
             state=decision.state,
             heard=decision.heard,
             played_ms=round(played_ms) or decision.played_ms,
-            total_ms=decision.total_ms if length_ms is None else round(length_ms),
+            total_ms=total_ms,
             began_at=self._began.pop(decision.message_id, None),
             ended_at=self._now(),
             attempts=decision.attempts,

@@ -42,6 +42,7 @@ from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 from .call import PipecatCall
 from .frames import FloorMovedFrame
 from .messages import HOST_MARKS
+from .pace import Pace
 
 _STRAIGHT_THROUGH = (OutputImageRawFrame, SpriteFrame, HeartbeatFrame)
 """Frames that have no place in a queue of sound."""
@@ -216,8 +217,9 @@ class InterruptionGate(FrameProcessor):
         if timing.base_pts is None:
             timing.early.append(frame)
         else:
-            # No word comes before its audio: the audio has been longer on its way here.
-            timing.base_pts = min(timing.base_pts, frame.pts)
+            if isinstance(frame, TTSTextFrame):
+                # No word comes before its audio: the audio has been longer on its way here.
+                timing.base_pts = min(timing.base_pts, frame.pts)
             self._put_word(frame, timing.base_pts, stream, voice)
         return True
 
@@ -264,7 +266,9 @@ class InterruptionGate(FrameProcessor):
         # The host's own rule: word times count from when a context's audio began to be pushed, or
         # from the last word before it, whichever is later.
         early, timing.early = timing.early, []
-        first = min((frame.pts for frame in early if frame.pts), default=None)
+        # An announced text has the time of the announcement, long before the service is heard.
+        words = [frame.pts for frame in early if isinstance(frame, TTSTextFrame) and frame.pts]
+        first = min(words, default=None)
         here = self.get_clock().get_time()
         timing.base_pts = max(self._last_pts, here if first is None else min(here, first))
         for frame in early:
@@ -273,13 +277,19 @@ class InterruptionGate(FrameProcessor):
     def _put_word(self, frame: Frame, base_pts: int, stream: str, voice: Playback[Frame]) -> None:
         assert frame.pts is not None
         self._spoken_to(frame)
-        voice.put_word(
-            frame,
-            text=frame.text if isinstance(frame, TTSTextFrame) else "",
-            at_ms=max(0.0, (frame.pts - base_pts) / 1e6),
-            stream=stream,
-            protected=not frame.interruptible,
-        )
+        at_ms = max(0.0, (frame.pts - base_pts) / 1e6)
+        protected = not frame.interruptible
+        if not isinstance(frame, TTSTextFrame):
+            voice.put_word(frame, text="", at_ms=at_ms, stream=stream, protected=protected)
+            return
+        pace, text = self._time(stream).pace, frame.text
+        if not pace.is_rest(at_ms):
+            pace.word(text, at_ms)
+        elif (text := pace.rest(text, voice.received_ms(stream))) != frame.text:
+            if not text:
+                return
+            frame.text, frame.raw_text = text, None
+        voice.put_word(frame, text=text, at_ms=at_ms, stream=stream, protected=protected)
 
     def _spoken_to(self, frame: Frame) -> None:
         """How far the host's own count of words has come."""
@@ -442,6 +452,7 @@ class _Timing:
     def __init__(self) -> None:
         self.base_pts: int | None = None
         self.early: list[Frame] = []
+        self.pace = Pace()
         self.segments: deque[float] = deque(maxlen=64)
         """Where the audio of each sentence begins whose text has not come yet."""
         self.spread_ms = 0.0

@@ -98,7 +98,9 @@ class PlayoutLedger(FrameProcessor):
                     return  # its words without its sound are no proof of anything
                 self._begin(frame.context_id or self._stream, must_hear=not frame.interruptible)
                 left_ms = self._bargein_call.voice_left_ms()
-                self._progress.word(frame.text, left_ms, timed=bool(frame.pts))
+                played_ms, _ = self._bargein_call.voice_played_ms(self._stream)
+                timed = bool(frame.pts)
+                self._progress.word(frame.text, left_ms, timed=timed, played_ms=played_ms)
             case TTSStartedFrame():
                 self._follow(frame.context_id or "")
                 self._appends = frame.append_to_context

@@ -51,8 +51,10 @@ class Messages:
         return self._of.get(stream)
 
     def stream_of(self, message_id: str) -> str:
-        """The context that speaks a message; empty where none does."""
-        return next((stream for stream, one in self._of.items() if one == message_id), "")
+        """The context that speaks a message, the newest if it is spoken again; empty if none."""
+        if any(message_id == one for one, _ in self._awaited):
+            return ""
+        return next((name for name, one in reversed(self._of.items()) if one == message_id), "")
 
     def call_off(self) -> None:
         """Nothing that was handed in is to be heard any more."""

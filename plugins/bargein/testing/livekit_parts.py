@@ -113,6 +113,7 @@ class _Hearing(vad.VADStream):
         window_s, waiting = _WINDOW / EAR_RATE, 0
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
+                self._ours.speaking, self._frames = False, []  # a flush forgets, and tells nobody
                 continue
             waiting += frame.samples_per_channel
             if self._ours.speaking:

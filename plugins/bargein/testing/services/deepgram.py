@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from .faults import Fault
 from .flux import Flux
 from .nova import Nova
-from .said import AudioClock, Failed, Said, in_order
+from .said import AudioClock, Due, Failed, Said, in_order
 from .server import Server
 from .wire import Connection, Socket
 
@@ -40,7 +41,7 @@ class Deepgram(Server):
         """
         super().__init__(faults=faults)
         in_order(script)
-        self._script = script
+        self._script = [*script]
         self._idle_s = idle_s
         self._before_ms = 0
         self.serve_socket("/v1/listen", self._nova)
@@ -55,6 +56,21 @@ class Deepgram(Server):
     def flux_url(self) -> str:
         """The whole address of Flux."""
         return f"{self.ws_url}/v2/listen"
+
+    def says(self, text: str, *, word_ms: int = 250, pause_ms: int = 600) -> None:
+        """Let the caller say this in the audio that comes from now on.
+
+        Args:
+            text: as in a `Said`.
+            word_ms: how long each word takes.
+            pause_ms: how long each pause takes.
+
+        Raises:
+            ValueError: they are still saying something else.
+        """
+        said = Said(text, at_ms=self._before_ms + 1, word_ms=word_ms, pause_ms=pause_ms)
+        in_order([*self._script, said])
+        self._script.append(said)
 
     async def _nova(self, wire: Socket) -> None:
         wire.idle_s = self._idle_s
@@ -72,15 +88,18 @@ class Deepgram(Server):
 
     async def _listen(self, wire: Socket, ear: Nova | Flux) -> None:
         began_ms, clock = self._before_ms, _clock(wire.record)
-        dues = iter(ear.dues(self._script))
-        due = next(dues, None)
+        known, dues = 0, deque[Due]()
         async for message in wire:
             if isinstance(message, bytes):
+                if known != len(self._script):  # somebody has begun to speak since
+                    known, heard_ms = len(self._script), began_ms + clock.now_ms
+                    new = not clock.now_ms
+                    dues = deque(d for d in ear.dues(self._script) if new or d[0] > heard_ms)
                 now_ms = began_ms + clock.take(message)
                 self._before_ms = max(self._before_ms, now_ms)
-                while due is not None and due[0] <= now_ms:
+                while dues and dues[0][0] <= now_ms:
+                    due = dues.popleft()
                     await ear.notice(due[1], due[0])
-                    due = next(dues, None)
             else:
                 await ear.told(message, clock.now_ms)
 

@@ -104,7 +104,7 @@ class Socket(Wire):
 
     def __init__(self, request: web.Request, record: Connection, fault: Fault | None) -> None:
         super().__init__(request, record, fault)
-        self.ws = web.WebSocketResponse(max_msg_size=0)
+        self.ws = web.WebSocketResponse(max_msg_size=0, compress=False)
         self.idle_s: float | None = None
         """How long to wait for a message before a ``TimeoutError``."""
 

@@ -1,0 +1,63 @@
+"""Does every promise hold in a full call on LiveKit with the real clients of the services?"""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from side_by_side import Ran, side_by_side
+
+pytest.register_assert_rewrite("promises")
+promises = pytest.importorskip("promises")
+for needed in ("livekit.plugins.deepgram", "livekit.plugins.elevenlabs", "espeakng_loader"):
+    pytest.importorskip(needed)
+PhoneCall = pytest.importorskip("livekit_call").PhoneCall
+
+SERVER_TURNS = ("uh-huh", "right okay", "interrupts")
+"""What is tried with Flux, too, which proposes turns itself."""
+CALLS = [("nova", name) for name in promises.SCRIPTS] + [("flux", name) for name in SERVER_TURNS]
+
+
+async def held(ear: str, name: str) -> Any:
+    call = PhoneCall(promises.ANSWERS, flux=ear == "flux")
+    return await call.run(promises.SCRIPTS[name])
+
+
+@pytest.fixture(scope="module")
+def calls() -> Ran[Any]:
+    return side_by_side({call: partial(held, *call) for call in CALLS})
+
+
+both = pytest.mark.parametrize("ear", ["nova", "flux"])
+
+
+@pytest.mark.parametrize(("ear", "name"), CALLS)
+def test_nobody_fails(calls: Ran[Any], ear: str, name: str) -> None:
+    promises.failed_nobody(calls[ear, name])
+
+
+@both
+@pytest.mark.parametrize("name", ["uh-huh", "right okay"])
+def test_an_acknowledgement_costs_nothing(calls: Ran[Any], ear: str, name: str) -> None:
+    promises.kept_talking(calls[ear, name], name)
+
+
+def test_a_guess_that_the_turn_is_over_interrupts_nobody(calls: Ran[Any]) -> None:
+    promises.guessed_and_resumed(calls["flux", "right okay"])
+
+
+@both
+def test_an_interruption_leaves_what_was_heard(calls: Ran[Any], ear: str) -> None:
+    promises.left_what_was_heard(calls[ear, "interrupts"])
+
+
+def test_an_early_yes_is_answered(calls: Ran[Any]) -> None:
+    promises.answered_an_early_yes(calls["nova", "early yes"])
+
+
+def test_a_code_is_heard_in_full_and_the_caller_answered(calls: Ran[Any]) -> None:
+    promises.gave_the_code_in_full(calls["nova", "code"])
+
+
+def test_go_on_goes_on_without_a_chat_request(calls: Ran[Any]) -> None:
+    promises.went_on(calls["nova", "go on"])
