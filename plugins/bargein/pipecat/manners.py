@@ -78,7 +78,7 @@ class Bargein(Manners[PipecatCall]):
             ends=self._end,
         )
         self._lock_placed = False
-        self._ear = EarlyEar(self._call)
+        self._ear = EarlyEar(self._call, self._microphone)
         self._memory: ResumptionMemory | None = None
         self._strategies: UserTurnStrategies | None = None
         self._filter: BackchannelFilter | None = None
@@ -115,6 +115,7 @@ class Bargein(Manners[PipecatCall]):
                 recommend=None if self._strategies else self.turn_strategies,
                 early=self._ear if self._early_onset else None,
                 detectors=self._detectors,
+                microphone=self._microphone,
             )
         return self._filter
 
@@ -137,7 +138,9 @@ class Bargein(Manners[PipecatCall]):
     def interruption_gate(self) -> InterruptionGate:
         """TTS -> **this** -> transport.output()."""
         if self._gate is None:
-            self._gate = InterruptionGate(self._call, voice=self._voice)
+            self._gate = InterruptionGate(
+                self._call, voice=self._voice, microphone=self._microphone
+            )
         return self._gate
 
     def playout_ledger(self) -> PlayoutLedger:

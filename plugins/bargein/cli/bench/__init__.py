@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
     )
     parser.add_argument(
+        "--echo", action="store_true", help="only how an agent on a loudspeaker hears (Pipecat)"
+    )
+    parser.add_argument(
         "--cuts", type=int, default=60, help="in how many places the agent is cut (default: 60)"
     )
 
@@ -36,12 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and return 0: a figure depends on the machine, so none is a failure."""
     try:
-        _prepare(args.host)
+        _prepare("pipecat" if args.echo else args.host)
     except ImportError as error:
         print(f"bargein bench --host {args.host}: {error}", file=sys.stderr)
         return 2
     rows: list[Row] = []
-    for about, measure in measures(args.host, quick=args.quick, cuts=args.cuts):
+    measured = (
+        _echoes(args.quick) if args.echo else measures(args.host, quick=args.quick, cuts=args.cuts)
+    )
+    for about, measure in measured:
         print(f"measuring {about} ...", file=sys.stderr, flush=True)
         rows += measure()
     if args.json:
@@ -74,6 +80,12 @@ def measures(
     yield "going on", lambda: asyncio.run(resuming.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
     yield "memory", lambda: memory.rows(quick=quick)
+
+
+def _echoes(quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    from . import echo
+
+    yield "the agent's own voice", lambda: echo.rows(quick=quick)
 
 
 async def _onsets(quick: bool) -> list[Row]:
