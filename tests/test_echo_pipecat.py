@@ -11,8 +11,9 @@ from pipecat.frames.frames import InputAudioRawFrame, TTSTextFrame
 pytest.importorskip("bargein.testing.speech")
 
 from bargein.pipecat import Bargein
-from bargein.testing.pipecat_parts import PCM, ScriptedTTS
+from bargein.testing.pipecat_parts import ScriptedTTS
 from bargein.testing.speakerphone import RATE, Speakerphone
+from bargein.testing.tones import PCM
 from line_echo import EchoingLine, caller, voice
 from rig import Rig
 
@@ -39,8 +40,12 @@ async def on_loudspeaker(rig: Rig) -> AsyncIterator[EchoingLine]:
     running = asyncio.ensure_future(line.run())
     try:
         yield line
+    except (AssertionError, TimeoutError):
+        line.judge()
+        raise
     finally:
         running.cancel()
+    line.judge()
 
 
 async def hears_the_agent(rig: Rig) -> None:

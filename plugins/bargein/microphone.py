@@ -35,6 +35,7 @@ class Microphone:
         self._played = Played()
         self._gate = detector.gate(self._played) if detector is not None else None
         self._words = OwnWords()
+        self._written_to_ms: dict[str, float] = {}
         self._text = ""
         self._heard_chars = 0
         self._caller_at_ms: int | None = None
@@ -46,6 +47,15 @@ class Microphone:
         """A piece of the agent's voice was let out."""
         if self._gate is not None and out.source:
             self._call.guarded("echo detector", self._add, out, voice)
+
+    def wrote(self, pcm: bytes, rate: int, channels: int, voice: str = "") -> None:
+        """A transport has just written a piece of the agent's voice.
+
+        It plays behind what was written before, or at once if that is over. Nothing less follows a
+        transport that falls behind: every gap of its makes the echo later.
+        """
+        if self._gate is not None and pcm:
+            self._call.guarded("echo detector", self._write, pcm, rate, channels, voice)
 
     def caller(self, pcm: bytes, rate: int) -> bytes:
         """The next piece of the microphone's audio, 16-bit mono, without the agent's own voice."""
@@ -78,6 +88,12 @@ class Microphone:
 
     def _add(self, out: AudioOut[Any], voice: str) -> None:
         self._played.add(out.pcm, out.rate, out.channels, out.at_ms, voice)
+
+    def _write(self, pcm: bytes, rate: int, channels: int, voice: str) -> None:
+        ms = len(pcm) * 500 / (rate * channels)
+        at_ms = max(self._call.clock_ms() - ms, self._written_to_ms.get(voice, 0.0))
+        self._written_to_ms[voice] = at_ms + ms
+        self._played.add(pcm, rate, channels, at_ms, voice)
 
     def _happened(self, event: Event) -> None:
         match event:

@@ -27,9 +27,15 @@ _UNSURE_HOPS = 15
 """For so long (240 ms) a first sound may be withheld: by then an echo has been recognised."""
 _CLEAR_HOPS = 63
 """An agent that was not heard in its first second of talk is in no microphone."""
-_LEARN_HOPS = 30
+_LEARN_HOPS = 60
 _VOTES = 4
 _OPENS = 3
+_SLOW_VOTES = 16
+_SLOW_OPENS = 12
+_SURE_HOPS = 31
+_SURE = 6
+"""An echo that was explained for so many hops of the last half second has the delay that it had.
+One that begins again behind a pause may have another, which takes a while to be found."""
 _HANG_HOPS = 16
 
 
@@ -56,7 +62,8 @@ class EchoGate:
         self._around: deque[float] = deque(maxlen=3)
         self._left: deque[float] = deque(maxlen=3)
         self._echo = 0.0
-        self._votes: deque[bool] = deque(maxlen=_VOTES)
+        self._votes: deque[bool] = deque(maxlen=_SLOW_VOTES)
+        self._sure: deque[bool] = deque(maxlen=_SURE_HOPS)
         self._open_hops = 0
         self._unsure_hops = 0
         self._quiet_hops = 0
@@ -111,6 +118,7 @@ class EchoGate:
         self._path.restart()
         self._waiting = self._waiting[:0]
         self._votes.clear()
+        self._sure.clear()
         self._around.clear()
         self._left.clear()
         self._echo = 0.0
@@ -123,9 +131,10 @@ class EchoGate:
         self._blocks += 1
         if self._active and self._blocks % self._search_blocks == 0:
             lag = path.lag
-            path.find(to)
+            path.find(to, doubted=any(self._votes))
             if path.lag != lag:
                 self._learning_hops = 0
+                self._votes.clear()
         if not self._open and self._active and path.lag is not None:
             self.echo_at_ms = to * 1000 / RATE
 
@@ -133,7 +142,7 @@ class EchoGate:
     def _search_blocks(self) -> int:
         """How often a delay is looked for."""
         if self._path.lag is not None:
-            return 8
+            return 1 if any(self._votes) else 8
         return 4 if self._clear_hops >= _CLEAR_HOPS else 1
 
     def _look(self, hop: Hop, to: int) -> None:
@@ -169,7 +178,10 @@ class EchoGate:
         assert self._noise is not None
         left = sum(self._left) / len(self._left)
         self._votes.append(left > self._times * (self._echo + _ACTIVE * self._noise))
-        if sum(self._votes) >= _OPENS:
+        self._sure.append(self._active and left < self._echo)
+        newest = sum(list(self._votes)[-_VOTES:])
+        sure = sum(self._sure) >= _SURE
+        if ((self._open_hops or sure) and newest >= _OPENS) or sum(self._votes) >= _SLOW_OPENS:
             self._open_hops = _HANG_HOPS
         else:
             self._open_hops = max(0, self._open_hops - 1)

@@ -133,8 +133,13 @@ class EchoPath:
             self._fit()
         return best
 
-    def find(self, to: int) -> None:
-        """Look for the delay again; the microphone has been heard up to sample ``to``."""
+    def find(self, to: int, *, doubted: bool = False) -> None:
+        """Look for the delay again; the microphone has been heard up to sample ``to``.
+
+        Args:
+            to: as for `hear`.
+            doubted: the delay that was found explains nothing now.
+        """
         count = _LOOK + self._lags
         played = self._played.read(to + _EARLY, count + 1)
         if not played.any():
@@ -152,12 +157,13 @@ class EchoPath:
         if not (stands_out >= _CERTAIN or (stands_out >= _LIKELY and again)):
             return
         lag = max(0, found - _LEAD)
-        if self.lag is None or (abs(lag - self.lag) > _SAME and again):
+        sure = again or (doubted and stands_out >= _CERTAIN)
+        if self.lag is None or (abs(lag - self.lag) > _SAME and sure):
             self._move(lag, to)
 
     def _move(self, lag: int, to: int) -> None:
         self.lag = lag
-        self._fitted = self._kept = None
+        self._fitted = None  # but not what was kept: the delay has changed, the room has not
         self._since_fit = 0
         self._powers.clear()
         frames = _FRAMES + _TAPS - 1

@@ -7,7 +7,7 @@ import numpy as np
 from .resampled import RATE, Resampled, Wave
 
 KEPT_S = 4
-_SAME_MS = 4
+_SAME_MS = 1
 """A piece that begins so near to the last one's end goes on from it."""
 
 

@@ -7,7 +7,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -49,7 +49,7 @@ try:
 except ImportError:  # pipecat-ai 1.12 has no such frame; there, acknowledgements just stay out
     UserBackchannelFrame = None  # type: ignore[assignment,misc]
 
-_Words = TypeVar("_Words", TranscriptionFrame, InterimTranscriptionFrame)
+_Words: TypeAlias = TranscriptionFrame | InterimTranscriptionFrame
 
 
 @dataclass(slots=True)

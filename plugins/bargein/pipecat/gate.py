@@ -37,7 +37,6 @@ from bargein.core.decisions import (
 from bargein.core.events import PlayoutWorded
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import joined, spread
-from bargein.microphone import Microphone
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from .call import PipecatCall
@@ -63,25 +62,18 @@ class InterruptionGate(FrameProcessor):
     """
 
     def __init__(
-        self,
-        call: PipecatCall,
-        *,
-        voice: Callable[[], Playback[Frame]] = Playback,
-        microphone: Microphone | None = None,
-        **kwargs: Any,
+        self, call: PipecatCall, *, voice: Callable[[], Playback[Frame]] = Playback, **kwargs: Any
     ) -> None:
         """Make the gate of a call. `Bargein` does it for you.
 
         Args:
             call: the call whose decisions it obeys.
             voice: makes the playback of each ``transport_destination``.
-            microphone: told of what is let out, which may come back in it.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(**kwargs)
         self._bargein_call = call
         self._new_voice = voice
-        self._microphone = microphone
         self._voices: dict[str | None, Playback[Frame]] = {}
         self._cutting: set[str | None] = set()
         self._withheld: InterruptionFrame | None = None
@@ -371,8 +363,6 @@ class InterruptionGate(FrameProcessor):
     async def _let_out(self, out: Out[Frame], destination: str | None) -> None:
         match out:
             case AudioOut():
-                if self._microphone is not None:
-                    self._microphone.played(out, destination or "")
                 await self.push_frame(_audio_like(out))
             case MarkOut(mark=EndFrame()):
                 self._ending -= 1

@@ -138,15 +138,15 @@ class Bargein(Manners[PipecatCall]):
     def interruption_gate(self) -> InterruptionGate:
         """TTS -> **this** -> transport.output()."""
         if self._gate is None:
-            self._gate = InterruptionGate(
-                self._call, voice=self._voice, microphone=self._microphone
-            )
+            self._gate = InterruptionGate(self._call, voice=self._voice)
         return self._gate
 
     def playout_ledger(self) -> PlayoutLedger:
         """transport.output() -> **this** -> assistant aggregator."""
         if self._ledger is None:
-            self._ledger = PlayoutLedger(self._call, max_lock_ms=self._max_lock_ms)
+            self._ledger = PlayoutLedger(
+                self._call, max_lock_ms=self._max_lock_ms, microphone=self._microphone
+            )
         return self._ledger
 
     def wrap(self, processors: Sequence[FrameProcessor]) -> list[FrameProcessor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from bargein.testing.speech import agent_voice, speak
 from .row import Row, middle, percentile, quartiles
 
 LEVELS_DB = (-6.0, -12.0, -20.0, -30.0)
-CALLS = 100
 _VOICE_DB = -23.0
 _BEFORE_S, _AFTER_S = 0.3, 1.0
 _STEP = RATE // 50
@@ -134,18 +134,8 @@ def _outcome(one: Trial, sure: Wave, window_s: float, cpu_ms: float) -> Outcome:
     )
 
 
-def rows(*, quick: bool) -> list[Row]:
-    """Each level of echo, and none; with the detector, and beside it without."""
-    calls = 10 if quick else CALLS
-    made: list[Row] = []
-    for echo_db in LEVELS_DB:
-        made += _alone(echo_db, calls)
-    for level_db in (None, *LEVELS_DB):
-        made += _over(level_db, calls)
-    return made
-
-
-def _alone(echo_db: float, calls: int) -> list[Row]:
+def alone(echo_db: float, calls: int) -> list[Row]:
+    """Nobody speaks: with the detector, and beside it without."""
     trials = [trial(seed, echo_db, caller=False) for seed in range(calls)]
     ours = [heard(one, EchoDetector()) for one in trials]
     stock = [heard(one, None) for one in trials]
@@ -172,12 +162,18 @@ def _alone(echo_db: float, calls: int) -> list[Row]:
     ]
 
 
-def _over(echo_db: float | None, calls: int) -> list[Row]:
+@cache
+def _clean(calls: int) -> list[Outcome]:
+    return [heard(trial(seed, None, caller=True), None) for seed in range(calls)]
+
+
+def over(echo_db: float | None, calls: int) -> list[Row]:
+    """A caller interrupts, over an echo or none."""
     trials = [trial(seed, echo_db, caller=True) for seed in range(calls)]
     ours = [heard(one, EchoDetector()) for one in trials]
     # Without the detector an echo is an onset long before the caller's: beside it stands the same
     # caller without an echo.
-    clean = [heard(trial(seed, None, caller=True), None) for seed in range(calls)]
+    clean = _clean(calls)
 
     def late(found: list[Outcome]) -> list[float]:
         pairs = zip(found, trials, strict=True)
