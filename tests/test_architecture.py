@@ -14,9 +14,9 @@ CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "
 """No clock, no loop, no log, no file, no randomness."""
 
 HOSTS = {
-    "call", "core", "detect", "functions", "handlers", "hearing", "interruption", "journal",
-    "language", "manners", "memory", "notes", "onset", "playback", "progress", "pump", "settings",
-    "stopping", "turns",
+    "call", "core", "detect", "echo", "functions", "handlers", "hearing", "interruption",
+    "journal", "language", "manners", "memory", "microphone", "notes", "onset", "playback",
+    "progress", "pump", "settings", "stopping", "turns",
 }  # fmt: skip
 """What every host builds on; hosts never import each other."""
 
@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "playback": {"core", "stopping"},
     "stopping": {"core"},
     "detect": {"detect"},
+    "echo": {"echo"},
+    "microphone": {"call", "core", "echo", "playback"},
     "memory": {"core", "memory"},
     "journal": {"core", "journal"},
     "call": {"core", "pump"},

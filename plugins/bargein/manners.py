@@ -34,6 +34,7 @@ from bargein.core.marked import Pattern
 from bargein.core.overlap import Overlap, Rules
 from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
 from bargein.detect import Detector, Level
+from bargein.echo import EchoDetector
 from bargein.handlers import Handler, HandlerError, Handlers
 from bargein.interruption import Interruption
 from bargein.language import Judges, Language
@@ -49,6 +50,7 @@ from bargein.memory import (
     Writer,
     open_store,
 )
+from bargein.microphone import Microphone
 from bargein.playback import Playback
 from bargein.settings import settings
 
@@ -89,6 +91,7 @@ class Manners(Generic[C]):
         rules: Rules | None = None,
         early_onset: bool = True,
         detectors: Sequence[Detector] = (Level(),),
+        echo: bool | EchoDetector = True,
         voice: Callable[[], Playback[Any]] = Playback,
         interruptible: bool | Callable[[Overlap], bool] = True,
         must_hear_tag: str = "must-hear",
@@ -120,6 +123,8 @@ class Manners(Generic[C]):
                 before the host has confirmed speech.
             detectors: hear from the sound alone whether somebody listens or takes the floor; their
                 scores count until the words are clear. See `bargein.detect`.
+            echo: hear when the agent's own voice comes back in the caller's microphone, so that it
+                neither stops itself nor answers itself; an `EchoDetector` for other numbers.
             voice: makes the paced playback, for other numbers than its defaults.
             interruptible: False for an agent nobody may talk over; may be set during the call, too.
                 A function is asked about every overlap (`standard_rules`).
@@ -182,6 +187,7 @@ class Manners(Generic[C]):
         self._tells_llm = tell_llm
         self._early_onset = early_onset
         self._detectors = tuple(detectors)
+        detector = echo if isinstance(echo, EchoDetector) else EchoDetector() if echo else None
         self._voice = voice
         self._call: C = self._open(
             rules,
@@ -191,6 +197,7 @@ class Manners(Generic[C]):
                 acknowledged=_acknowledged(acknowledge),
             ),
         )
+        self._microphone = Microphone(self._call, detector)
         if interruptible is False:
             self._call.interruptible = False
         self._handlers: Handlers[Any] = Handlers(

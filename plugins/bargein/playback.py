@@ -42,6 +42,8 @@ class AudioOut(Generic[T]):
     channels: int
     like: T
     """The adapter's own object that this audio came in with."""
+    at_ms: float
+    """When it begins to sound, on the play clock."""
     source: bool = True
     """False for silence of ours, which pads out a stop."""
 
@@ -480,6 +482,7 @@ class Playback(Generic[T]):
         size = max(item.bytes_of(ms), 2 * item.channels)
         raw = item.pcm[:size]
         piece = replace(item, pcm=raw)
+        at_ms = self._edge_ms or 0.0
         if size >= len(item.pcm):
             self._items.popleft()
         else:
@@ -487,7 +490,9 @@ class Playback(Generic[T]):
             item.at_ms += piece.ms
         self._release(piece)
         pcm = self._shaped(raw, piece)
-        return AudioOut(pcm=pcm, rate=item.rate, channels=item.channels, like=item.like)
+        return AudioOut(
+            pcm=pcm, rate=item.rate, channels=item.channels, like=item.like, at_ms=at_ms
+        )
 
     def _release(self, piece: _Audio[T]) -> None:
         assert self._edge_ms is not None
@@ -632,7 +637,12 @@ class Playback(Generic[T]):
             self._padded_until_ms = (self._edge_ms or 0.0) + pad_ms
             out.append(
                 AudioOut(
-                    pcm=pad, rate=last.rate, channels=last.channels, like=last.like, source=False
+                    pcm=pad,
+                    rate=last.rate,
+                    channels=last.channels,
+                    like=last.like,
+                    at_ms=self._edge_ms or 0.0,
+                    source=False,
                 )
             )
         if stop.cut:

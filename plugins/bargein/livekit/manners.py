@@ -90,8 +90,13 @@ class Bargein(Manners[LiveKitCall]):
     def _assemble(self) -> None:
         call = self._call
         self._session: AgentSession[Any] | None = None
-        self._words = CallerWords(call)
-        self._ear = CallerEar(call, early_onset=self._early_onset, detectors=self._detectors)
+        self._words = CallerWords(call, self._microphone)
+        self._ear = CallerEar(
+            call,
+            early_onset=self._early_onset,
+            detectors=self._detectors,
+            microphone=self._microphone,
+        )
         self._lock = Lock(
             call,
             tag=self._must_hear_tag,
@@ -418,7 +423,13 @@ class Bargein(Manners[LiveKitCall]):
             leaf = leaf.next_in_chain
         if not placed:
             session.output.replace_audio_tail(
-                VoiceOutput(self._call, leaf, voice=self._voice, max_lock_ms=self._max_lock_ms)
+                VoiceOutput(
+                    self._call,
+                    leaf,
+                    voice=self._voice,
+                    max_lock_ms=self._max_lock_ms,
+                    microphone=self._microphone,
+                )
             )
             top = session.output.audio
         if top is not self._top and top is not None:

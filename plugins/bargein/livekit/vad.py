@@ -14,6 +14,7 @@ from bargein.core.decisions import Decision, YieldFloor
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped
 from bargein.detect import Detector
 from bargein.hearing import Hearing
+from bargein.microphone import Microphone
 from bargein.onset import EarlyOnset
 
 from .call import LiveKitCall
@@ -23,7 +24,12 @@ class CallerEar:
     """Tells the floor when the caller speaks, and the session what it may know of that."""
 
     def __init__(
-        self, call: LiveKitCall, *, early_onset: bool, detectors: Sequence[Detector]
+        self,
+        call: LiveKitCall,
+        *,
+        early_onset: bool,
+        detectors: Sequence[Detector],
+        microphone: Microphone | None = None,
     ) -> None:
         """Make the ear of a call. `Bargein` does it for you.
 
@@ -31,10 +37,12 @@ class CallerEar:
             call: the call whose floor decides.
             early_onset: whether one window of speech is enough to lower the agent's voice.
             detectors: hear from the caller's sound what they are up to.
+            microphone: knows what in it is the agent's own voice.
         """
         self._call = call
         self._onset = EarlyOnset(call) if early_onset else None
         self._hearing = Hearing(call, detectors)
+        self._microphone = microphone
         self._over_agent = False
         call.closing.append(self._hearing.close)
         call.decided.append(self._obey)
@@ -45,6 +53,20 @@ class CallerEar:
         if frame.num_channels > 1:
             pcm = pcm_of_first_channel(pcm, frame.num_channels)
         self._hearing.hear(pcm, frame.sample_rate)
+
+    def caller(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
+        """The frame, or as much silence where only the agent's own voice is in it."""
+        if self._microphone is None:
+            return frame
+        pcm = bytes(frame.data)
+        if frame.num_channels > 1:
+            pcm = pcm_of_first_channel(pcm, frame.num_channels)
+        if self._microphone.caller(pcm, frame.sample_rate) is pcm:
+            return frame
+        size = frame.samples_per_channel
+        return rtc.AudioFrame(
+            bytes(2 * size * frame.num_channels), frame.sample_rate, frame.num_channels, size
+        )
 
     def told(self, event: vad.VADEvent) -> vad.VADEvent:
         """The session's detection has something to say; returns what the session may hear of it."""
@@ -141,9 +163,11 @@ class _Stream(vad.VADStream):
         async def forward() -> None:
             async for frame in self._input_ch:
                 if isinstance(frame, rtc.AudioFrame):
-                    inner.push_frame(frame)
-                    if not self._ours.foreign:
-                        self._ear.sound(frame)
+                    if self._ours.foreign:
+                        inner.push_frame(frame)
+                        continue
+                    inner.push_frame(self._ear.caller(frame))
+                    self._ear.sound(frame)
                 else:
                     # The recogniser has ended the turn. A detection that is behind forgets the
                     # speech it is in, and nobody would tell that the caller has stopped.

@@ -22,6 +22,7 @@ from bargein.core.decisions import (
 )
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import spread
+from bargein.microphone import Microphone
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from . import compat
@@ -86,6 +87,7 @@ class VoiceOutput(io.AudioOutput):
         *,
         voice: Callable[[], Playback[_Mark]],
         max_lock_ms: int,
+        microphone: Microphone | None = None,
     ) -> None:
         """Wrap the sink that plays. `Bargein` does it for you.
 
@@ -94,6 +96,7 @@ class VoiceOutput(io.AudioOutput):
             leaf: what plays, such as the room's own output, or an avatar's.
             voice: makes the playback.
             max_lock_ms: a message that is locked for longer is warned of, once.
+            microphone: told of what is let out, which may come back in it.
         """
         super().__init__(
             label="bargein",
@@ -101,6 +104,7 @@ class VoiceOutput(io.AudioOutput):
             capabilities=io.AudioOutputCapabilities(pause=True),
         )
         self._call = call
+        self._microphone = microphone
         self._voice: Playback[_Mark] = voice()
         self._ledger = Ledger(call, played_ms=self._played, max_lock_ms=max_lock_ms)
         self._segment: _Segment | None = None
@@ -363,6 +367,8 @@ class VoiceOutput(io.AudioOutput):
                     segment.sent = True
                     call.guarded("playout ledger", self._ledger.begin, segment.source)
                 count = len(out.pcm) // 2 // out.channels
+                if self._microphone is not None:
+                    self._microphone.played(out)
                 if out.source:
                     segment.out_ms += count * 1000 / out.rate
                 await below.capture_frame(rtc.AudioFrame(out.pcm, out.rate, out.channels, count))

@@ -19,6 +19,7 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped, UserWordsHeard
+from bargein.microphone import Microphone
 
 from .call import LiveKitCall
 from .speeches import Speech
@@ -81,9 +82,10 @@ class CallerWords:
     the streams of the recogniser, which the session makes anew when it likes.
     """
 
-    def __init__(self, call: LiveKitCall) -> None:
+    def __init__(self, call: LiveKitCall, microphone: Microphone | None = None) -> None:
         """Decide about the words of a call. `Bargein` does it for you."""
         self._call = call
+        self._microphone = microphone
         self._listeners: list[Tell] = []
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
@@ -136,6 +138,13 @@ class CallerWords:
         if heard is None or not call.in_charge:
             self._tell(event)
             return
+        if self._microphone is not None:
+            text = self._microphone.callers_words(heard.text)
+            if not text:
+                return  # only the agent's own, come back
+            if text != heard.text:
+                best = replace(event.alternatives[0], text=text, words=None)
+                event, heard = replace(event, alternatives=[best]), replace(heard, text=text)
         call.settle()
         if heard.is_final:
             self._final(event, heard)

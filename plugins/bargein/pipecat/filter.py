@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -37,6 +38,7 @@ from bargein.core.decisions import (
 from bargein.core.events import CallEnded, UserSpeechStarted, UserSpeechStopped
 from bargein.detect import Detector
 from bargein.hearing import Hearing
+from bargein.microphone import Microphone
 
 from .call import PipecatCall
 from .frames import read, write
@@ -46,6 +48,8 @@ try:
     from pipecat.frames.frames import UserBackchannelFrame
 except ImportError:  # pipecat-ai 1.12 has no such frame; there, acknowledgements just stay out
     UserBackchannelFrame = None  # type: ignore[assignment,misc]
+
+_Words: TypeAlias = TranscriptionFrame | InterimTranscriptionFrame
 
 
 @dataclass(slots=True)
@@ -73,6 +77,7 @@ class BackchannelFilter(FrameProcessor):
         recommend: Callable[[], UserTurnStrategies] | None = None,
         early: EarlyEar | None = None,
         detectors: Sequence[Detector] = (),
+        microphone: Microphone | None = None,
         **kwargs: Any,
     ) -> None:
         """Make the filter of a call. `Bargein` does it for you.
@@ -82,6 +87,7 @@ class BackchannelFilter(FrameProcessor):
             recommend: makes turn strategies for a user aggregator that was given none.
             early: hears onsets in the caller's audio, unless the host's own analyzer is ours.
             detectors: hear from the caller's sound what they are up to.
+            microphone: knows which words are the agent's own, come back.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
@@ -89,6 +95,7 @@ class BackchannelFilter(FrameProcessor):
         self._recommends = recommend
         self._strategies: UserTurnStrategies | None = None
         self._early = early
+        self._microphone = microphone
         self._hearing = Hearing(call, detectors)
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
@@ -104,6 +111,11 @@ class BackchannelFilter(FrameProcessor):
         """Tell the floor what the caller does, and hold back what it has not decided."""
         await super().process_frame(frame, direction)
         call = self._bargein_call
+        if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame):
+            callers = self._callers(frame)
+            if callers is None:
+                return
+            frame = callers
         if isinstance(frame, InputAudioRawFrame):
             if self._early is not None and not self._early.adopted:
                 self._early.hear(frame.audio, frame.sample_rate)
@@ -154,6 +166,19 @@ class BackchannelFilter(FrameProcessor):
         self._bargein_call.close()
 
     # --- words ---
+
+    def _callers(self, frame: _Words) -> _Words | None:
+        """The frame without the agent's own words; None if it has no others."""
+        if self._microphone is None or not frame.text.strip() or not self._in_charge():
+            return frame
+        text = self._microphone.callers_words(frame.text)
+        if text == frame.text:
+            return frame
+        if not text:
+            return None
+        callers = copy.copy(frame)
+        callers.text = text
+        return callers
 
     async def _heard(self, frame: InterimTranscriptionFrame) -> bool:
         """Judge a partial; True if the host should not see it (yet)."""

@@ -28,6 +28,7 @@ from bargein.core.events import (
     PlayoutStopped,
     PlayoutWorded,
 )
+from bargein.microphone import Microphone
 from bargein.progress import Progress
 
 from .call import PipecatCall
@@ -44,16 +45,25 @@ class PlayoutLedger(FrameProcessor):
     the text-to-speech times them, else the share of the audio.
     """
 
-    def __init__(self, call: PipecatCall, *, max_lock_ms: int = 30_000, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        call: PipecatCall,
+        *,
+        max_lock_ms: int = 30_000,
+        microphone: Microphone | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Make the ledger of a call. `Bargein` does it for you.
 
         Args:
             call: the call whose playout it tells of.
             max_lock_ms: a message that is locked for longer is warned of, once.
+            microphone: told of what was written, which may come back in it.
             **kwargs: for `FrameProcessor`.
         """
         super().__init__(enable_direct_mode=True, **kwargs)
         self._max_lock_ms = max_lock_ms
+        self._microphone = microphone
         self._too_long: asyncio.TimerHandle | None = None
         self._bargein_call = call
         self._stream = ""  # the context whose bracket is open
@@ -76,6 +86,13 @@ class PlayoutLedger(FrameProcessor):
             if isinstance(frame, TTSStartedFrame) and self._behind_lock:
                 self._behind_lock = False
                 await self.push_frame(LLMAssistantPushAggregationFrame())
+            if self._microphone is not None and isinstance(frame, OutputAudioRawFrame):
+                self._microphone.wrote(
+                    frame.audio,
+                    frame.sample_rate,
+                    frame.num_channels,
+                    frame.transport_destination or "",
+                )
             call.guarded("playout ledger", self._played, frame)
         await self.push_frame(frame, direction)
         if not call.cutting:

@@ -83,7 +83,7 @@ class Bargein(Manners[PipecatCall]):
             ends=self._end,
         )
         self._lock_placed = False
-        self._ear = EarlyEar(self._call)
+        self._ear = EarlyEar(self._call, self._microphone)
         self._memory: ResumptionMemory | None = None
         self._strategies: UserTurnStrategies | None = None
         self._filter: BackchannelFilter | None = None
@@ -120,6 +120,7 @@ class Bargein(Manners[PipecatCall]):
                 recommend=None if self._strategies else self.turn_strategies,
                 early=self._ear if self._early_onset else None,
                 detectors=self._detectors,
+                microphone=self._microphone,
             )
         return self._filter
 
@@ -148,7 +149,9 @@ class Bargein(Manners[PipecatCall]):
     def playout_ledger(self) -> PlayoutLedger:
         """transport.output() -> **this** -> assistant aggregator."""
         if self._ledger is None:
-            self._ledger = PlayoutLedger(self._call, max_lock_ms=self._max_lock_ms)
+            self._ledger = PlayoutLedger(
+                self._call, max_lock_ms=self._max_lock_ms, microphone=self._microphone
+            )
         return self._ledger
 
     def serializer(self, serializer: FrameSerializer) -> ManneredSerializer:

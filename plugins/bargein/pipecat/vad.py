@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
+from bargein.microphone import Microphone
 from bargein.onset import QUIET_WINDOWS, EarlyOnset
 
 from .call import PipecatCall
@@ -74,14 +75,19 @@ def _session() -> Any:
 class EarlyEar(EarlyOnset):
     """Hears an onset in raw audio, or in the windows of the host's own analyzer."""
 
-    def __init__(self, call: PipecatCall) -> None:
+    def __init__(self, call: PipecatCall, microphone: Microphone | None = None) -> None:
         super().__init__(call)
+        self._microphone = microphone
         self._window: SileroWindow | None = None
         self._buffer = b""
         self._since_reset_ms = 0.0
         self._deaf = False
         self.adopted = False
         """True once the host's analyzer feeds us, so that nobody runs the model twice."""
+
+    def caller(self, pcm: bytes, rate: int) -> bytes:
+        """A piece of the microphone's audio without the agent's own voice."""
+        return pcm if self._microphone is None else self._microphone.caller(pcm, rate)
 
     def hear(self, pcm: bytes, rate: int) -> None:
         """Listen to raw audio, where the host's own analyzer is another one."""
@@ -93,7 +99,7 @@ class EarlyEar(EarlyOnset):
             except ValueError:
                 self._deaf = True  # a rate the model does not know: the host's word has to do
                 return
-        self._buffer += pcm
+        self._buffer += self.caller(pcm, rate)
         size = self._window.samples * 2
         while len(self._buffer) >= size:
             piece, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -169,7 +175,7 @@ class BargeinVADAnalyzer(VADAnalyzer):
         window = self._window
         if window is None:
             return self._state
-        self._pcm += buffer
+        self._pcm += self._ear.caller(buffer, window.rate)
         size = window.samples * 2
         while len(self._pcm) >= size:
             piece, self._pcm = self._pcm[:size], self._pcm[size:]

@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 
 from .report import as_json, table
@@ -29,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
     )
     parser.add_argument(
+        "--echo",
+        type=int,
+        nargs="?",
+        const=50,
+        metavar="CALLS",
+        help="only how an agent on a loudspeaker hears, in so many calls (default: 50)",
+    )
+    parser.add_argument(
         "--cuts", type=int, default=60, help="in how many places the agent is cut (default: 60)"
     )
 
@@ -36,12 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and return 0: a figure depends on the machine, so none is a failure."""
     try:
-        _prepare(args.host)
+        _prepare("pipecat" if args.echo is not None else args.host)
     except ImportError as error:
         print(f"bargein bench --host {args.host}: {error}", file=sys.stderr)
         return 2
     rows: list[Row] = []
-    for about, measure in measures(args.host, quick=args.quick, cuts=args.cuts):
+    measured = (
+        _echoes(args.echo) if args.echo else measures(args.host, quick=args.quick, cuts=args.cuts)
+    )
+    for about, measure in measured:
         print(f"measuring {about} ...", file=sys.stderr, flush=True)
         rows += measure()
     if args.json:
@@ -74,6 +86,16 @@ def measures(
     yield "going on", lambda: asyncio.run(resuming.rows(quick=quick))
     yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
     yield "memory", lambda: memory.rows(quick=quick)
+
+
+def _echoes(calls: int) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    from . import echo
+
+    for level_db in echo.LEVELS_DB:
+        yield f"an echo at {level_db:g} dB", partial(echo.alone, level_db, calls)
+    yield "callers without an echo", lambda: echo.over(None, calls)
+    for level_db in echo.LEVELS_DB:
+        yield f"callers over it at {level_db:g} dB", partial(echo.over, level_db, calls)
 
 
 async def _onsets(quick: bool) -> list[Row]:
