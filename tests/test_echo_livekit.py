@@ -60,7 +60,7 @@ async def on_loudspeaker(rig: LiveKitRig) -> AsyncIterator[EchoingLine]:
 
 
 async def test_an_agent_on_a_loudspeaker_neither_stops_nor_answers_itself() -> None:
-    rig = rig_of(Bargein(detectors=()))
+    rig = rig_of(Bargein(detectors=(), echo=True))
 
     async def script(rig: LiveKitRig) -> None:
         async with on_loudspeaker(rig):
@@ -80,7 +80,7 @@ async def test_an_agent_on_a_loudspeaker_neither_stops_nor_answers_itself() -> N
 
 
 async def test_a_callers_stop_over_the_echo_stops_it() -> None:
-    rig = rig_of(Bargein(detectors=()))
+    rig = rig_of(Bargein(detectors=(), echo=True))
 
     async def script(rig: LiveKitRig) -> None:
         async with on_loudspeaker(rig) as line:

@@ -60,7 +60,7 @@ async def hears_the_agent(rig: Rig) -> None:
 
 
 async def test_an_agent_on_a_loudspeaker_neither_stops_nor_answers_itself() -> None:
-    rig = rig_of(Bargein())
+    rig = rig_of(Bargein(echo=True))
 
     async def script(rig: Rig) -> None:
         async with on_loudspeaker(rig):
@@ -85,7 +85,7 @@ async def test_without_the_detector_it_does() -> None:
 
 
 async def test_a_callers_stop_over_the_echo_stops_it() -> None:
-    rig = rig_of(Bargein())
+    rig = rig_of(Bargein(echo=True))
 
     async def script(rig: Rig) -> None:
         async with on_loudspeaker(rig) as line:

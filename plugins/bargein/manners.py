@@ -91,7 +91,7 @@ class Manners(Generic[C]):
         rules: Rules | None = None,
         early_onset: bool = True,
         detectors: Sequence[Detector] = (Level(),),
-        echo: bool | EchoDetector = True,
+        echo: bool | EchoDetector = False,
         voice: Callable[[], Playback[Any]] = Playback,
         interruptible: bool | Callable[[Overlap], bool] = True,
         must_hear_tag: str = "must-hear",
@@ -124,7 +124,9 @@ class Manners(Generic[C]):
             detectors: hear from the sound alone whether somebody listens or takes the floor; their
                 scores count until the words are clear. See `bargein.detect`.
             echo: hear when the agent's own voice comes back in the caller's microphone, so that it
-                neither stops itself nor answers itself; an `EchoDetector` for other numbers.
+                neither stops itself nor answers itself: for lines on which nobody cancels the echo.
+                It takes up to 0.9 ms of the processor for every 20 ms of an echo, and a caller may
+                be heard a tenth of a second later. An `EchoDetector` for other numbers.
             voice: makes the paced playback, for other numbers than its defaults.
             interruptible: False for an agent nobody may talk over; may be set during the call, too.
                 A function is asked about every overlap (`standard_rules`).
