@@ -128,16 +128,14 @@ def online(
 
 def offline() -> Services:
     """The script of ``bargein demo``: PocketSphinx hears its sentences, eSpeak NG is the voice."""
-    from bargein.cli.demo.talk import PHRASES, offline_call
+    from bargein.cli.demo.talk import PHRASES
+    from bargein.testing import clinic
     from bargein.testing.caller import PocketSTT
     from bargein.testing.pipecat_parts import ScriptedLLM, ScriptedTTS
     from bargein.testing.speech import agent_voice
 
-    script = offline_call()
-
     def reply(messages: list[Any]) -> str:
-        answer: str = script.reply([one for one in messages if one["role"] == "user"])
-        return answer
+        return clinic.reply([one for one in messages if one["role"] == "user"])
 
     phrases = ["when is my appointment", *PHRASES]
     return Services(

@@ -21,7 +21,7 @@ import aioice.ice
 import numpy as np
 import uvicorn
 
-from bargein.cli.demo.talk import offline_call
+from bargein.testing import clinic
 from bargein.testing.services import Deepgram, ElevenLabs, OpenAIChat, Said
 from bargein.testing.services.flux import Flux
 from bargein.testing.services.nova import Nova
@@ -82,8 +82,7 @@ def pipeline() -> Any:
 def answer_to(messages: list[Any]) -> str:
     """What the model answers: as the demo's, and to nobody what the demo's caller asked for."""
     asked = [one for one in messages if one["role"] == "user"]
-    answer: str = offline_call().reply(asked or [{"content": "when is my appointment"}])
-    return answer
+    return clinic.reply(asked or [{"content": "when is my appointment"}])
 
 
 async def served(port: int, says: Sequence[str]) -> None:
