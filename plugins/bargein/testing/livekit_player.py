@@ -85,11 +85,12 @@ class _Session(Stage):
                 call = self._bargein._call
                 call.feed(began(at_ms=call.now_ms, name=line.what, call_id=line.what))
 
+    def has_turn(self, text: str) -> bool:
+        said = [one for one in self._studio.session.history.items if one.type == "message"]
+        return bool(said and said[-1].role == "user" and said[-1].text_content == text)
+
     async def turn(self, text: str) -> None:
-        session = self._studio.session
-        said = [item for item in session.history.items if item.type == "message"]
-        if not said or said[-1].role != "user" or said[-1].text_content != text:
-            session.generate_reply(user_input=text)
+        self._studio.session.generate_reply(user_input=text)
 
     async def hang_up(self) -> None:
         await self._studio.end(drain=False)

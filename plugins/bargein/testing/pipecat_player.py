@@ -124,9 +124,10 @@ class _Pipeline(Stage):
     async def hear(self, line: Line) -> None:
         await self._worker.queue_frame(_spoken(line))
 
+    def has_turn(self, text: str) -> bool:
+        return bool(self._context.get_messages()[-1] == {"role": "user", "content": text})
+
     async def turn(self, text: str) -> None:
-        if self._context.get_messages()[-1] == {"role": "user", "content": text}:
-            return
         said: list[Any] = [{"role": "user", "content": text}]
         await self._worker.queue_frame(LLMMessagesAppendFrame(said, run_llm=True))
 

@@ -154,6 +154,7 @@ class Stage:
         self._zero_ms = 0
         self._decisions: list[Decision] = []
         self._hung_up = self._dead = False
+        self._recognised: set[str] = set()
         manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
         manners.on_event(self._happened)
 
@@ -166,7 +167,11 @@ class Stage:
         raise NotImplementedError
 
     async def turn(self, text: str) -> None:
-        """The caller's turn, complete, unless the host has made one of these words itself."""
+        """The caller's turn, complete."""
+        raise NotImplementedError
+
+    def has_turn(self, text: str) -> bool:
+        """Has the host made a turn of these words itself?"""
         raise NotImplementedError
 
     async def hang_up(self) -> None:
@@ -229,7 +234,8 @@ class Stage:
             case "agent" | "agent!" | "reply":
                 await self.say(line)
             case "turn":
-                await self.turn(line.what)
+                if not await self._made(line.what):
+                    await self.turn(line.what)
             case "topic":
                 manners.topic(line.what)
             case "resume":
@@ -245,7 +251,17 @@ class Stage:
                 self._hung_up = self._dead = True
                 await self.hang_up()
             case _:
+                if line.who == "asr":
+                    self._recognised.add(line.what)
                 await self.hear(line)
+
+    async def _made(self, text: str) -> bool:
+        """Has the host made this turn, or does it only come late on a machine that is busy?"""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + min(5 * self._played.late_ms, 3_000) / 1000
+        while not self.has_turn(text) and text in self._recognised and loop.time() < until_s:
+            await asyncio.sleep(0.02)
+        return self.has_turn(text)
 
     async def _until(self, at_ms: int) -> None:
         wait_ms = self._zero_ms + at_ms - self._manners.now_ms
