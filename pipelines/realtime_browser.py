@@ -23,8 +23,9 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipecat.frames.frames import EndFrame, Frame, InputAudioRawFrame, LLMContextFrame
@@ -126,21 +127,21 @@ async def take(connection: SmallWebRTCConnection, server: Server) -> None:
     async with Relay(manners, server.url) as relay:
         worker, context = build(relay, (transport.input(),), transport.output(), key=server.key)
 
-        @transport.event_handler("on_client_connected")
         async def begins(*_: object) -> None:
             if server.phrases:
                 connection.send_app_message({"type": "phrases", "phrases": server.phrases})
             await worker.queue_frame(LLMContextFrame(context))
 
-        @transport.event_handler("on_app_message")
         async def wished(_transport: object, wish: object, _sender: str) -> None:
             if feeds:
                 feeds[-1].obey(wish)
 
-        @transport.event_handler("on_client_disconnected")
         async def hung_up(*_: object) -> None:
             await worker.cancel()
 
+        transport.add_event_handler("on_client_connected", begins)
+        transport.add_event_handler("on_app_message", wished)
+        transport.add_event_handler("on_client_disconnected", hung_up)
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         await runner.run()
@@ -167,14 +168,10 @@ async def serve(*, is_offline: bool, host: str, port: int) -> None:
     """Serve the page until somebody stops it."""
     import uvicorn
 
-    # The other pipeline is beside this file, in a folder or in the wheel.
-    if __package__:
-        from .pipecat_browser import site
-    else:
-        from pipecat_browser import site
-
+    # Beside this file, whether that is in a folder or in the wheel.
+    beside = import_module(".pipecat_browser" if __package__ else "pipecat_browser", __package__)
     async with scripted() if is_offline else online() as server:
-        app = site(lambda connection: take(connection, server))
+        app = beside.site(lambda connection: take(connection, server))
         config = uvicorn.Config(app, host=host, port=port, log_level="warning")
         await uvicorn.Server(config).serve()
 
@@ -250,7 +247,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{role:>9}  {text}")
         return
     try:
-        asyncio.run(serve(is_offline=asked.offline, host=asked.host, port=asked.port))
+        with suppress(KeyboardInterrupt):  # which the server lets through when it has closed
+            asyncio.run(serve(is_offline=asked.offline, host=asked.host, port=asked.port))
     except ImportError as error:
         sys.exit(f"realtime_browser: {error}")
 
