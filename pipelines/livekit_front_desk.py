@@ -9,12 +9,17 @@ and starts with
 
     python pipelines/livekit_front_desk.py dev
 
-or, on your own microphone and loudspeaker, with ``console`` instead of ``dev``. What is LiveKit's
-own is as in any worker; what is ours is `manners_of`, and two lines in `build`.
+or, on your own microphone and loudspeaker, with ``console`` instead of ``dev``. To hear of a short
+call without a key or a server:
+
+    pip install "bargein[livekit,clients]" && python pipelines/livekit_front_desk.py --offline
+
+What is LiveKit's own is as in any worker; what is ours is `manners_of`, and two lines in `build`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -39,8 +44,13 @@ from bargein.memory import Receipt, Store
 MODELS = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVEN_API_KEY")
 SERVER = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 PLUGINS = ("deepgram", "openai", "elevenlabs", "silero")
-NEEDS = {"console": MODELS, "dev": (*SERVER, *MODELS), "start": (*SERVER, *MODELS)}
-"""Which keys each way to start it needs; the others need none."""
+NEEDS: dict[str, tuple[str, ...]] = {
+    "console": MODELS,
+    "dev": (*SERVER, *MODELS),
+    "start": (*SERVER, *MODELS),
+    "--offline": (),
+}
+"""Which keys each way to take calls needs; what else LiveKit does needs none."""
 
 LANGUAGE = "en"
 STORE = "front_desk.db"
@@ -48,7 +58,7 @@ STORE = "front_desk.db"
 NOTICE = "This call is recorded for training."
 INSTRUCTIONS = (
     "You answer the phone of a clinic. Be brief, and speak as one does on the phone. Give the code"
-    " for the door whenever somebody has booked: it is four two seven one."
+    " for the door, in digits, whenever somebody has booked: it is 4 2 7 1."
 )
 WAY = (
     "Take the tram as far as Market Square, walk past the old stone fountain towards the river,"
@@ -154,12 +164,12 @@ async def answer(ctx: JobContext) -> None:
 
 def lacks(argv: Sequence[str]) -> str:
     """What is missing for being started like this, in one sentence; empty if nothing is."""
-    needs = NEEDS.get(argv[0] if argv else "", ())
-    keys = [key for key in needs if not os.environ.get(key)]
+    way = argv[0] if argv else ""
+    keys = [key for key in NEEDS.get(way, ()) if not os.environ.get(key)]
     if keys:
         several = len(keys) > 1
         return f"{', '.join(keys)} {'are' if several else 'is'} not set in the environment."
-    for name in PLUGINS if needs else ():
+    for name in PLUGINS if way in NEEDS else ():
         try:
             _plugin(name)
         except ImportError as error:
@@ -180,4 +190,9 @@ def _plugin(name: str) -> Any:
 if __name__ == "__main__":
     if missing := lacks(sys.argv[1:]):
         sys.exit(f"livekit_front_desk: {missing}")
-    cli.run_app(server)
+    if "--offline" in sys.argv[1:]:
+        from bargein.testing.front_desk_call import play
+
+        asyncio.run(play(sys.modules[__name__]))
+    else:
+        cli.run_app(server)

@@ -21,7 +21,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -222,24 +222,26 @@ def build(connection: SmallWebRTCConnection, services: Services, **manners_of: A
     return Call(worker=worker, manners=manners, feed=feed, context=context)
 
 
-def site(answer: Callable[[SmallWebRTCConnection], PipelineWorker]) -> FastAPI:
-    """The page, and the place where its calls are answered.
+async def run(worker: PipelineWorker) -> None:
+    """Have a call; returns when it is over."""
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+def site(take: Callable[[SmallWebRTCConnection], Coroutine[Any, Any, None]]) -> FastAPI:
+    """The page, and the place where its calls are taken.
 
     Args:
-        answer: puts a call together; it is run here, beside all the others. No ICE servers: the
-            browser is on this machine, or in its network.
+        take: has a call, beside all the others. No ICE servers: the browser is on this machine, or
+            in its network.
     """
     app = FastAPI(title="bargein", openapi_url=None)
     door = SmallWebRTCRequestHandler()
     running: set[asyncio.Task[None]] = set()
 
-    async def run(connection: SmallWebRTCConnection) -> None:
-        runner = WorkerRunner(handle_sigint=False)
-        await runner.add_workers(answer(connection))
-        await runner.run()
-
     async def begin(connection: SmallWebRTCConnection) -> None:
-        call = asyncio.create_task(run(connection))
+        call = asyncio.create_task(take(connection))
         running.add(call)
         call.add_done_callback(running.discard)
 
@@ -278,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ImportError as error:
         lacking = "bargein[demo]" if asked.offline else "pipecat-ai[deepgram,elevenlabs,openai]"
         sys.exit(f'pipecat_browser: {error}: pip install "{lacking}"')
-    app = site(lambda connection: build(connection, services()).worker)
+    app = site(lambda connection: run(build(connection, services()).worker))
     uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
 
 

@@ -1,13 +1,16 @@
 """An agent on OpenAI Realtime to talk to in a browser, in a Pipecat pipeline, with good manners.
 
-    pip install "bargein[pipecat,realtime]" "pipecat-ai[openai,runner,webrtc]"
+    pip install "bargein[browser,realtime]" "pipecat-ai[openai]"
     python pipelines/realtime_browser.py
 
-Then open http://localhost:7860. It needs OPENAI_API_KEY in its environment. Without a key, without
-a browser and without a network, on a scripted server that speaks in tones:
+Then open http://127.0.0.1:7860, the page of `pipecat_browser.py`, which shows who has the floor,
+and why. It needs OPENAI_API_KEY in its environment. Without a key and without a network:
 
-    pip install "bargein[pipecat,realtime,testing]" "pipecat-ai[openai]"
+    pip install "bargein[browser,demo,realtime]" "pipecat-ai[openai]"
     python pipelines/realtime_browser.py --offline
+
+The server then has a script, takes whatever it hears for the next of the lines that the page shows,
+and speaks with eSpeak NG. ``--offline --print`` has a short call without a browser, and prints it.
 
 The pipeline is any other with Realtime in it. What is ours is the relay that the service connects
 to instead of OpenAI: it keeps the voice, and tells Pipecat of the caller when the floor is theirs.
@@ -15,11 +18,15 @@ to instead of OpenAI: it keeps the voice, and tells Pipecat of the caller when t
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pipecat.frames.frames import EndFrame, Frame, InputAudioRawFrame, LLMContextFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -31,12 +38,34 @@ from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.workers.runner import WorkerRunner
 
 from bargein import Interruption
+from bargein.feed import Feed
 from bargein.realtime import Realtime
 from bargein.realtime.relay import URL, Relay
+
+if TYPE_CHECKING:
+    from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
 KEYS = ("OPENAI_API_KEY",)
 INSTRUCTIONS = "You answer the phone of a clinic. Be brief, and speak as one does on the phone."
 RATE = 24_000
+GET_THERE, UH_HUH, NO_WAIT = "How do I get there?", "Uh-huh.", "No wait, I come by car."
+WAY = (
+    "Take the tram as far as Market Square, walk past the old stone fountain towards the river, "
+    "turn left at the bakery and cross the small bridge. Ours is the white house next to a garden."
+)
+PARK = "Then park behind the house."
+ANSWERS = {"": "Hello, what can I do?", GET_THERE: WAY, NO_WAIT: PARK}
+"""The script of the offline calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Who thinks and speaks."""
+
+    url: str
+    key: str
+    phrases: tuple[str, ...] = ()
+    """All that it understands, one after the other, for one that understands no more."""
 
 
 def manners_of_a_call() -> Realtime:
@@ -80,29 +109,71 @@ def build(
     return worker, context
 
 
-async def bot(runner_arguments: Any) -> None:
-    """Take a call; Pipecat's own runner calls this, and serves the page."""
-    from pipecat.runner.utils import create_transport
+async def take(connection: SmallWebRTCConnection, server: Server) -> None:
+    """Have a call with a browser; returns when it is over."""
     from pipecat.transports.base_transport import TransportParams
+    from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
-    params = {"webrtc": lambda: TransportParams(audio_in_enabled=True, audio_out_enabled=True)}
-    transport = await create_transport(runner_arguments, params)
-    async with Relay(manners_of_a_call, URL) as relay:
-        worker, context = build(
-            relay, (transport.input(),), transport.output(), key=os.environ[KEYS[0]]
-        )
+    transport = SmallWebRTCTransport(
+        connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+    )
+    feeds: list[Feed] = []
+
+    def manners() -> Realtime:  # asked again if Pipecat has to connect again
+        ours = manners_of_a_call()
+        feeds.append(Feed(ours, send=connection.send_app_message))
+        return ours
+
+    async with Relay(manners, server.url) as relay:
+        worker, context = build(relay, (transport.input(),), transport.output(), key=server.key)
 
         async def begins(*_: object) -> None:
+            if server.phrases:
+                connection.send_app_message({"type": "phrases", "phrases": server.phrases})
             await worker.queue_frame(LLMContextFrame(context))
 
-        async def ends(*_: object) -> None:
+        async def wished(_transport: object, wish: object, _sender: str) -> None:
+            if feeds:
+                feeds[-1].obey(wish)
+
+        async def hung_up(*_: object) -> None:
             await worker.cancel()
 
         transport.add_event_handler("on_client_connected", begins)
-        transport.add_event_handler("on_client_disconnected", ends)
+        transport.add_event_handler("on_app_message", wished)
+        transport.add_event_handler("on_client_disconnected", hung_up)
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         await runner.run()
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[Server]:
+    """A server on this machine that knows the script, and speaks with eSpeak NG."""
+    from bargein.testing.services import PromptedRealtime
+    from bargein.testing.speech import agent_voice
+
+    lines = (GET_THERE, UH_HUH, NO_WAIT)
+    async with PromptedRealtime(lines, ANSWERS, voice=agent_voice, transcribe_ms=200) as server:
+        yield Server(url=server.realtime_url, key="none", phrases=lines)
+
+
+@asynccontextmanager
+async def online() -> AsyncIterator[Server]:
+    """OpenAI's, with the key of the environment."""
+    yield Server(url=URL, key=os.environ[KEYS[0]])
+
+
+async def serve(*, is_offline: bool, host: str, port: int) -> None:
+    """Serve the page until somebody stops it."""
+    import uvicorn
+
+    # Beside this file, whether that is in a folder or in the wheel.
+    beside = import_module(".pipecat_browser" if __package__ else "pipecat_browser", __package__)
+    async with scripted() if is_offline else online() as server:
+        app = beside.site(lambda connection: take(connection, server))
+        config = uvicorn.Config(app, host=host, port=port, log_level="warning")
+        await uvicorn.Server(config).serve()
 
 
 async def offline() -> list[tuple[str, str]]:
@@ -110,14 +181,12 @@ async def offline() -> list[tuple[str, str]]:
     from bargein.testing.pipecat_parts import PacedOutput
     from bargein.testing.services import OpenAIRealtime, Said
 
-    way = "Take the tram to the square, walk past the fountain, turn left at the old bakery."
     script = [
-        Said("How do I get there?", at_ms=300),
-        Said("Uh-huh.", at_ms=3000),
-        Said("No wait, I come by car.", at_ms=4500),
+        Said(GET_THERE, at_ms=300),
+        Said(UH_HUH, at_ms=3000),
+        Said(NO_WAIT, at_ms=4500),
     ]
-    answers = ["Hello, what can I do?", way, "Then park behind the house."]
-    server = OpenAIRealtime(script, answers, transcribe_ms=200)
+    server = OpenAIRealtime(script, ANSWERS, transcribe_ms=200)
     async with server, Relay(manners_of_a_call, server.realtime_url) as relay:
         worker, context = build(relay, (), PacedOutput(RATE), key="none")
         runner = WorkerRunner(handle_sigint=False)
@@ -141,12 +210,12 @@ async def offline() -> list[tuple[str, str]]:
             await heard("Hello")
             while relay.calls[-1].busy:
                 await asyncio.sleep(0.02)
-            await talk(2500)  # "How do I get there?"
+            await talk(2500)  # GET_THERE
             await heard("tram")
-            await talk(1500)  # "Uh-huh."
+            await talk(1500)  # UH_HUH
             await heard("walk past")
-            await talk(3000)  # "No wait, I come by car."
-            while not said() or said()[-1] != ("assistant", answers[-1]):
+            await talk(3000)  # NO_WAIT
+            while not said() or said()[-1] != ("assistant", PARK):
                 await asyncio.sleep(0.02)
             await worker.queue_frame(EndFrame())
 
@@ -155,26 +224,34 @@ async def offline() -> list[tuple[str, str]]:
         return said()
 
 
-def lacks(argv: Sequence[str]) -> str:
-    """What is missing for being started like this, in one sentence; empty if nothing is."""
+def lacks() -> str:
+    """What is missing for a call with OpenAI, in one sentence; empty if nothing is."""
     missing = [key for key in KEYS if not os.environ.get(key)]
-    if "--offline" in argv or not missing:
-        return ""
-    return f"{missing[0]} is not set in the environment; --offline needs none."
+    return f"{missing[0]} is not set in the environment; --offline needs none." if missing else ""
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run it."""
-    if missing := lacks(argv):
+    parser = argparse.ArgumentParser(description="An agent on OpenAI Realtime, in a browser.")
+    parser.add_argument("--offline", action="store_true", help="no key and no network")
+    parser.add_argument("--print", action="store_true", help="with --offline: no browser either")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen")
+    parser.add_argument("--port", default=7860, type=int, help="where to listen")
+    asked = parser.parse_args(argv)
+    if asked.print and not asked.offline:
+        parser.error("--print is for --offline")
+    if not asked.offline and (missing := lacks()):
         sys.exit(f"realtime_browser: {missing}")
-    if "--offline" in argv:
+    if asked.print:
         for role, text in asyncio.run(offline()):
             print(f"{role:>9}  {text}")
         return
-    from pipecat.runner.run import main as serve
-
-    serve()
+    try:
+        with suppress(KeyboardInterrupt):  # which the server lets through when it has closed
+            asyncio.run(serve(is_offline=asked.offline, host=asked.host, port=asked.port))
+    except ImportError as error:
+        sys.exit(f"realtime_browser: {error}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,15 +1,17 @@
-"""The agent of ``pipelines/pipecat_browser.py`` for a browser on this machine, with one caller.
+"""The browser agents of ``pipelines`` for a browser on this machine, with one caller.
 
     python browser_agent.py PORT "uh-huh" "no wait I meant Thursday"
+    python browser_agent.py PORT --offline pipecat_browser
 
-It reaches nobody but the loopback, and its recogniser knows what is said one after another. Without
-words to know it is the agent that ``--offline`` starts.
+The first is that of ``pipecat_browser.py`` on the real clients of its services; it reaches nobody
+but the loopback, and its recogniser knows what is said one after another. The other is what
+``--offline`` starts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ from bargein.testing.services.said import AudioClock
 from bargein.testing.services.wire import Socket
 from bargein.testing.speech import agent_voice
 
-PIPELINE = Path(__file__).parents[1] / "pipelines" / "pipecat_browser.py"
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 LOUD_DB = -38.0
 SILENCE_MS = 500
 """A sound behind so much silence is the next thing that is said."""
@@ -68,15 +70,11 @@ def is_loud(audio: bytes) -> bool:
     return bool(10 * np.log10(np.mean(samples**2) + 1e-12) > LOUD_DB)
 
 
-def pipeline() -> Any:
-    """The pipeline's own file."""
-    spec = importlib.util.spec_from_file_location("pipecat_browser", PIPELINE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def pipeline(name: str = "pipecat_browser") -> Any:
+    """A pipeline, as Python finds it for one that is started as a script."""
+    if str(PIPELINES) not in sys.path:
+        sys.path.insert(0, str(PIPELINES))
+    return importlib.import_module(name)
 
 
 def answer_to(messages: list[Any]) -> str:
@@ -98,7 +96,7 @@ async def served(port: int, says: Sequence[str]) -> None:
                 tts={"url": voice.ws_url},
             )
             # Pipecat's own model of where a turn ends was trained on people.
-            return browser.build(connection, replace(services, pause_s=0.6)).worker
+            return browser.run(browser.build(connection, replace(services, pause_s=0.6)).worker)
 
         config = uvicorn.Config(browser.site(answer), port=port, log_level="warning")
         await uvicorn.Server(config).serve()
@@ -107,11 +105,11 @@ async def served(port: int, says: Sequence[str]) -> None:
 def main(port: str, *says: str) -> None:
     # The library leaves the loopback out; a test has no other network, and wants none.
     aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
-    if says:
+    if says[0] == "--offline":
+        pipeline(says[1]).main(["--offline", "--port", port])
+    else:
         os.environ |= dict.fromkeys(pipeline().KEYS, "any")
         asyncio.run(served(int(port), says))
-    else:
-        pipeline().main(["--offline", "--port", port])
 
 
 if __name__ == "__main__":

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
-import wave
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("aiortc")
@@ -19,19 +13,15 @@ pytest.importorskip("espeakng_loader")
 
 from aiohttp import ClientSession
 
-from bargein.testing.utterance import RATE, utterance
-from browser_agent import PIPELINE
-from chromium import BINARY, MISSING, Page, chromium, polled
+from browser_agent import PIPELINES
+from chromium import BINARY, MISSING, Page, chromium
+from page_rig import ENVIRONMENT, HISTORY, agent, click, recording, shown, text_of
 
 browser = pytest.mark.skipif(BINARY is None, reason=MISSING)
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(PIPELINE.parents[1] / "plugins")}
 UH_HUH, NO_WAIT = "uh-huh", "no wait I meant Thursday"
 SAYS = {0.5: UH_HUH, 4.0: NO_WAIT}
 """What the caller says, and how long after the microphone is opened, in seconds."""
-
-SPOKEN = {UH_HUH: "[[,V h'V]]"}
-"""What is said by its phonemes, because it is no word."""
 
 NOTICE = "This call is recorded for training."
 EXPLAINS = (
@@ -44,89 +34,11 @@ ENERGY = """
 peers.at(-1).getStats().then((stats) =>
   [...stats.values()].find((one) => one.type === "inbound-rtp").totalAudioEnergy)
 """
-HISTORY = """
-window.seen = [];
-const watch = (id, read) => new MutationObserver(() => seen.push(read()))
-  .observe(document.getElementById(id), { childList: true, characterData: true, subtree: true,
-    attributes: true });
-addEventListener("DOMContentLoaded", () => {
-  const by = (id) => document.getElementById(id);
-  watch("decision", () => by("decision").textContent);
-  watch("holder", () => by("holder").textContent);
-  watch("ducked", () => "lowered: " + by("ducked").dataset.on);
-  watch("held", () => "holding: " + by("held").dataset.on);
-  watch("locked", () => "locked: " + by("locked").dataset.on);
-});
-"""
-"""Writes down what the page has shown, which may be gone before a test looks."""
-
-
-@asynccontextmanager
-async def agent(*says: str) -> AsyncIterator[str]:
-    """An agent, when it answers, and where its page is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("browser_agent.py")), str(port), *says],
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        async with ClientSession() as http:
-            await polled(lambda: answers(http, address))
-        yield address
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-async def answers(http: ClientSession, address: str) -> bool:
-    try:
-        async with http.get(address) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
-
-
-def recording(path: Path) -> Path:
-    """The caller, as a file that is played into the microphone."""
-    lasts_s = max(SAYS) + 3
-    track = np.zeros(round(lasts_s * RATE), np.int16)
-    for at_s, text in SAYS.items():
-        pcm = utterance(text, text, spoken=SPOKEN.get(text, "")).pcm
-        track[round(at_s * RATE) :][: len(pcm)] = pcm
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(track.tobytes())
-    return path
-
-
-async def text_of(page: Page, name: str) -> str:
-    text: str = await page.js(f"document.getElementById('{name}').textContent")
-    return text
-
-
-def shown(name: str, text: str) -> str:
-    return f"document.getElementById('{name}').textContent.includes({text!r})"
-
-
-def is_enabled(name: str) -> str:
-    return f"!document.getElementById('{name}').disabled"
-
-
-async def click(page: Page, name: str) -> None:
-    await page.until(is_enabled(name))
-    await page.js(f"document.getElementById('{name}').click()")
 
 
 @browser
 async def test_a_call_in_a_browser(tmp_path: Path) -> None:
-    microphone = recording(tmp_path / "caller.wav")
+    microphone = recording(tmp_path / "caller.wav", SAYS)
     switches = (
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={microphone}%noloop",
@@ -196,7 +108,10 @@ async def colour(page: Page, name: str) -> str:
 
 @browser
 async def test_without_a_microphone_one_can_still_listen() -> None:
-    async with agent() as address, chromium("--deny-permission-prompts") as page:
+    async with (
+        agent("--offline", "pipecat_browser") as address,
+        chromium("--deny-permission-prompts") as page,
+    ):
         await page.open(address)
         # By the keyboard alone: the first button is the call.
         await page.key("Tab")
@@ -234,7 +149,7 @@ def test_without_keys_it_says_which() -> None:
     keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY")
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in keys}
     ran = subprocess.run(
-        [sys.executable, str(PIPELINE)],
+        [sys.executable, str(PIPELINES / "pipecat_browser.py")],
         env=environment | {"OPENAI_API_KEY": "any"},
         capture_output=True,
         text=True,

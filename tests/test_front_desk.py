@@ -68,7 +68,7 @@ def started(*argv: str, **keys: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, str(WORKER), *argv],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         env={**env, **keys},
         check=False,
     )
@@ -93,3 +93,23 @@ def test_a_plugin_that_is_not_installed_is_named(
         'livekit-plugins-deepgram is not installed: pip install "livekit-agents[deepgram]".'
     )
     assert desk.lacks(["download-files"]) == ""
+
+
+async def test_offline_a_call_is_played_without_keys() -> None:
+    run = await asyncio.to_thread(started, "--offline")
+    assert run.returncode == 0, run.stderr
+    first, *lines, last = run.stdout.splitlines()
+    assert first == "+49 30 901820 calls the front desk"
+    stored = "its receipt is stored"
+    assert [line.partition(" s  ")[2] for line in lines] == [
+        'what had to be heard is delivered: "This call is recorded for training."',
+        stored,
+        'the caller listens: "uh-huh"; the agent goes on',
+        'the caller takes the floor (correction): "no wait"',
+        'what had to be heard is delivered: "Your code for the door is 4 2 7 1."',
+        stored,
+    ]
+    assert last == (
+        'the LLM was asked: "how do I get there", "no wait book me for Thursday at nine",'
+        ' "what was that"'
+    )

@@ -1,6 +1,6 @@
-"""The Realtime pipeline to copy: assembled, and a call through it, without a browser or a key."""
+"""The Realtime pipeline to copy: a call through it, without a browser, and in one."""
 
-import importlib.util
+import importlib
 import os
 import subprocess
 import sys
@@ -11,16 +11,15 @@ import pytest
 
 pytest.importorskip("websockets")
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "realtime_browser.py"
+UH_HUH = "uh-huh"
+SAYS = {0.5: "how do I get there", 6.0: UH_HUH, 9.0: "no wait I come by car"}
+"""What the caller says, and how long after the microphone is opened, in seconds."""
 
 
-@pytest.fixture(name="pipeline", scope="module")
-def _pipeline() -> Any:
-    spec = importlib.util.spec_from_file_location("realtime_browser", PIPELINE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(name="pipeline")
+def _pipeline(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(PIPELINE.parent))
+    return importlib.import_module("realtime_browser")
 
 
 async def test_a_call_without_a_browser(pipeline: Any) -> None:
@@ -28,9 +27,58 @@ async def test_a_call_without_a_browser(pipeline: Any) -> None:
     assert [role for role, _ in said] == ["assistant", "user", "assistant", "user", "assistant"]
     words = [text for _, text in said]
     assert words[1] == "How do I get there?"
-    assert words[2].startswith("Take the tram to the square, walk past")
-    assert not words[2].endswith("old bakery.")
+    assert words[2].startswith("Take the tram as far as Market Square, walk past")
+    assert not words[2].endswith("garden.")
     assert words[3:] == ["No wait, I come by car.", "Then park behind the house."]
+
+
+async def test_a_call_in_a_browser(pipeline: Any, tmp_path: Path) -> None:
+    for needed in ("aiortc", "espeakng_loader"):
+        pytest.importorskip(needed)
+    from chromium import BINARY, MISSING, chromium
+    from page_rig import HISTORY, agent, click, recording, shown, text_of
+
+    if BINARY is None:
+        pytest.skip(MISSING)
+    switches = (
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording(tmp_path / 'caller.wav', SAYS)}%noloop",
+    )
+    async with agent("--offline", "realtime_browser") as address, chromium(*switches) as page:
+        await page.ask("Page.addScriptToEvaluateOnNewDocument", source=HISTORY)
+        await page.open(address)
+        # Who has muted themselves is asked for no microphone, so that the recording waits.
+        await click(page, "mute")
+        await click(page, "call")
+        await page.until(shown("heard", pipeline.ANSWERS[""]))
+        await page.until(shown("holder", "Nobody is speaking"))
+        assert await text_of(page, "phrases") == "How do I get there?Uh-huh.No wait, I come by car."
+        await click(page, "mute")
+
+        await page.until("seen.some((one) => one.startsWith('The agent stops'))")
+        heard, unheard = await text_of(page, "heard"), await text_of(page, "unheard")
+        assert heard + unheard == pipeline.WAY
+        assert heard
+        assert unheard
+        seen = await page.js("seen")
+        listens = seen.index("Nobody has to answer that: a continuer. “Uh-huh.”")
+        stops = next(place for place, one in enumerate(seen) if one.startswith("The agent stops"))
+        assert "(correction)" in seen[stops]
+        for one in ("The agent has the floor", "Both are speaking", "lowered: true"):
+            assert one in seen[:listens]
+        await page.until(shown("heard", pipeline.PARK))
+        assert await text_of(page, "caller") == pipeline.NO_WAIT
+        await page.until(shown("holder", "Nobody is speaking"))
+
+        await click(page, "go-on")
+        await page.until("seen.some((one) => one.includes('left unsaid'))")
+        await page.until(shown("holder", "The agent has the floor"))
+        await page.key("s")
+        await page.until("seen.some((one) => one.includes('emergency stop'))")
+        await page.until(shown("holder", "Nobody is speaking"))
+        await click(page, "call")
+        await page.until(shown("line", "you hung up"))
+        assert page.complaints == []
 
 
 def test_without_its_key_it_says_so_in_one_sentence() -> None:

@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -20,11 +20,10 @@ from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 
-from bargein.core.decisions import ReportBackchannel
-from bargein.interruption import Interruption
-from bargein.memory import MemoryStore, Receipt
+from bargein.memory import MemoryStore
 from bargein.pipecat import Bargein
 
+from . import told
 from .phone import CALL_SID, Phone, babble, served
 from .services import Deepgram, ElevenLabs, OpenAIChat, Said
 
@@ -52,17 +51,11 @@ QUIET_MS = 2_000
 
 
 @dataclass(kw_only=True)
-class Told:
-    """What happened in a call."""
+class Told(told.Told):
+    """What happened in a call on the telephone."""
 
     caller: str = ""
     """Who it was, as the agent learned it."""
-    yields: list[Interruption] = field(default_factory=list)
-    backchannels: list[str] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
-    acknowledged: list[Receipt] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    """What the LLM was asked, as the context had it."""
     cleared: int = 0
     """How often the provider was told to throw audio away."""
 
@@ -75,13 +68,13 @@ async def play(agent: Any, *, rules: str = "clinic", tell: Callable[[str], None]
         rules: for its ``manners_of``.
         tell: told what happens, a line at a time.
     """
-    told = Told()
+    noted = Told()
 
     def manners_of(caller: str) -> Bargein:
         manners: Bargein = agent.manners_of(caller, rules=rules, store=MemoryStore())
-        told.caller = caller
+        noted.caller = caller
         tell(f"{caller} calls; the rules are those for: {rules}")
-        _listen(manners, told, lambda what: tell(f"{manners.now_ms / 1000:5.1f} s  {what}"))
+        told.listen(manners, noted, tell)
         return manners
 
     async with _services() as (parts, chat):
@@ -98,37 +91,12 @@ async def play(agent: Any, *, rules: str = "clinic", tell: Callable[[str], None]
                     len(chat.requests) < len(REPLIES) or phone.quiet_ms < QUIET_MS
                 ):
                     await asyncio.sleep(0.05)
-            told.cleared = len(phone.cleared)
-        told.asked = [str(one["messages"][-1]["content"]) for one in chat.requests]
-    asked = ", ".join(f'"{words}"' for words in told.asked)
+            noted.cleared = len(phone.cleared)
+        noted.asked = [str(one["messages"][-1]["content"]) for one in chat.requests]
+    asked = ", ".join(f'"{words}"' for words in noted.asked)
     tell(f"the LLM was asked: {asked}")
-    tell(f"the telephone was told to throw audio away {told.cleared} time(s)")
-    return told
-
-
-def _listen(manners: Bargein, told: Told, tell: Callable[[str], None]) -> None:
-    """Note what happens. Here the words may be told: they are in this file."""
-
-    @manners.on("backchannel")
-    def listened(news: ReportBackchannel) -> None:
-        told.backchannels.append(news.text)
-        tell(f'the caller listens: "{news.text}"; the agent goes on')
-
-    @manners.on("yield")
-    def interrupted(news: Interruption) -> None:
-        told.yields.append(news)
-        kind = f" ({news.kind.value})" if news.kind else ""
-        tell(f'the caller takes the floor{kind}: "{news.caller_words}"')
-
-    @manners.on("receipt")
-    def said(receipt: Receipt) -> None:
-        told.receipts.append(receipt)
-        tell(f'what had to be heard is {receipt.state.value}: "{receipt.heard}"')
-
-    @manners.on("receipt_acknowledged")
-    def played(receipt: Receipt) -> None:
-        told.acknowledged.append(receipt)
-        tell(f'the telephone has played it: "{receipt.heard}"')
+    tell(f"the telephone was told to throw audio away {noted.cleared} time(s)")
+    return noted
 
 
 @asynccontextmanager

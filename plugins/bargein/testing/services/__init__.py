@@ -15,12 +15,13 @@ from .elevenlabs import ElevenLabs
 from .faults import Delay, Drop, Fault, Half, Malformed, Refuse, Silence, Status
 from .openai_chat import Answer, Call, OpenAIChat
 from .openai_realtime import OpenAIRealtime
+from .prompted import PromptedRealtime
 from .said import Failed, Said
 from .server import Server
 from .voice import Voice, tones
 
 __all__ = [
     "Answer", "Call", "Deepgram", "Delay", "Drop", "ElevenLabs", "Failed", "Fault", "Half",
-    "Malformed", "OpenAIChat", "OpenAIRealtime", "Refuse", "Said", "Server", "Silence", "Status",
-    "Voice", "tones",
+    "Malformed", "OpenAIChat", "OpenAIRealtime", "PromptedRealtime", "Refuse", "Said", "Server",
+    "Silence", "Status", "Voice", "tones",
 ]  # fmt: skip

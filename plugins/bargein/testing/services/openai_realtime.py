@@ -69,6 +69,10 @@ class OpenAIRealtime(Server):
         """The whole address."""
         return f"{self.ws_url}/v1/realtime"
 
+    def ear(self) -> Ear:
+        """What hears the caller of one connection."""
+        return Ear(self.script, self.before_ms)
+
     async def _run(self, wire: Socket) -> None:
         session = Session(self, wire)
         self.sessions.append(session)
@@ -87,7 +91,7 @@ class Session:
         """Each accepted ``conversation.item.truncate``: the item, and ``audio_end_ms``."""
         self.responses: list[Response] = []
         self._wire = wire
-        self._ear = Ear(server.script, server.before_ms)
+        self._ear = server.ear()
         self._turns = 0
         self._transcribing: asyncio.Task[None] | None = None
         self._number = 0
