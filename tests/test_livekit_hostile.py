@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from livekit.agents import Agent
 
-from bargein.testing.livekit_parts import ScriptedSTT
+from bargein.testing.livekit_parts import RoomOutput, ScriptedSTT
 from livekit_rig import SAYS, LiveKitRig
 
 
@@ -52,3 +52,38 @@ async def test_what_nobody_could_hear_yet_can_be_interrupted() -> None:
     rig = await LiveKitRig().run(script)
     assert rig.said("assistant") == ["Hello there."]
     assert rig.errors == []
+
+
+class Slower(RoomOutput):
+    """One that wants the voice at another rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sink._sample_rate = 16_000
+
+
+async def test_an_avatar_that_joins_between_two_texts_leaves_nobody_the_floor() -> None:
+    avatars: list[RoomOutput] = []
+
+    async def script(rig: LiveKitRig) -> None:
+        first, second = rig.session.say("Hello there."), rig.session.say("How are you?")
+
+        def joins(_: object) -> None:
+            if not avatars:
+                avatars.append(Slower())
+                rig.session.output.replace_audio_tail(avatars[0].sink)
+                second.interrupt()
+
+        voice = rig.session.output.audio
+        assert voice is not None
+        voice.on("playback_finished", joins)
+        await first
+        await second
+        await asyncio.sleep(2)
+        assert rig.manners.floor == "open"
+
+    try:
+        await LiveKitRig().run(script)
+    finally:
+        for avatar in avatars:
+            await avatar.close()
