@@ -87,3 +87,25 @@ async def test_an_avatar_that_joins_between_two_texts_leaves_nobody_the_floor() 
     finally:
         for avatar in avatars:
             await avatar.close()
+
+
+async def test_an_avatar_that_joins_as_the_caller_interrupts_leaves_nothing_undecided() -> None:
+    avatars: list[RoomOutput] = []
+
+    async def script(rig: LiveKitRig) -> None:
+        @rig.manners.on("yield")
+        def joins(_: object) -> None:
+            avatars.append(Slower())
+            rig.session.output.replace_audio_tail(avatars[0].sink)
+
+        await rig.agent_says()
+        await rig.interrupts()
+        await rig.until(lambda: len(rig.runs) == 1)
+        await rig.until(lambda: rig.manners.floor == "open")
+        await rig.until(lambda: not rig.manners.busy)
+
+    try:
+        await LiveKitRig(replies=["Sure."]).run(script)
+    finally:
+        for avatar in avatars:
+            await avatar.close()
