@@ -370,3 +370,27 @@ def test_the_size_of_a_transports_chunks_delays_nothing() -> None:
         ear.listen(10_000)
         heard.append(ear.words)
     assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("asked", ["duck", "pause", "cut"])
+def test_a_service_that_breaks_samples_in_two_is_heard_all_the_same(
+    asked: str, channels: int
+) -> None:
+    voice: Playback[str] = Playback()
+    ear = Ear(voice)
+    pcm = samples(0, RATE * channels)
+    for at in range(0, len(pcm), 1001):
+        voice.put_audio(pcm[at : at + 1001], rate=RATE, channels=channels, stream="m", like="m")
+    voice.put_mark("end", ends="m")
+    ear.listen(100)
+    getattr(voice, asked)()
+    ear.listen(400)
+    voice.resume()
+    ear.listen(3000)
+    if asked == "cut":
+        assert ear.cuts
+    else:
+        assert len(ear.pcm) == len(pcm)
+        assert ear.pcm[-400:] == pcm[-400:]
+        assert ear.marks == ["end"]

@@ -115,6 +115,8 @@ class _Stream(Generic[T]):
     received_ms: float = 0.0
     released_ms: float = 0.0
     ended: bool = False
+    broken: bytes = b""
+    """The first bytes of a sample whose last have not come."""
     waiting: list[_Word[T]] = field(default_factory=list)
     """Words whose sound has not been released, in order of time."""
     onsets: list[tuple[float, str]] = field(default_factory=list)
@@ -234,12 +236,20 @@ class Playback(Generic[T]):
         protected: bool = False,
     ) -> None:
         """Queue audio behind what is there. ``protected`` audio survives a cut."""
-        self.received_samples += len(pcm) // 2
         if stream in self._dead:
+            self.received_samples += len(pcm) // 2
             self.dropped_samples += len(pcm) // 2
         if not pcm or stream in self._dead:
             return
         known = self._stream(stream)
+        pcm = known.broken + pcm
+        whole = len(pcm) - len(pcm) % (2 * channels)
+        # Of no stream, nobody knows whether what comes next goes on with it.
+        known.broken = pcm[whole:] if stream else b""
+        pcm = pcm[:whole]
+        if not pcm:
+            return
+        self.received_samples += len(pcm) // 2
         audio = _Audio(
             stream=stream,
             pcm=pcm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from livekit.agents import AgentSession
+from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 from livekit.agents.voice.speech_handle import SpeechHandle
 
@@ -73,6 +73,12 @@ def started(session: AgentSession[Any]) -> bool:
 def speaks(session: AgentSession[Any]) -> bool:
     """Can something be said in the session?"""
     return session._activity is not None
+
+
+def speaking_agent(session: AgentSession[Any]) -> Agent:
+    """Who speaks and listens: one that hands over does until it has finished."""
+    activity = session._activity
+    return session.current_agent if activity is None else activity.agent
 
 
 def drops_turns(session: AgentSession[Any]) -> bool:

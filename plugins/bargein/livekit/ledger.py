@@ -128,9 +128,12 @@ class Ledger:
             self._stopped(completed=completed)
 
     def close(self) -> None:
-        """The call is over."""
+        """No more is heard here: the call is over, or another sink plays what follows."""
+        waits = self._no_next is not None
         self._forget()
         self._source = None
+        if waits:
+            self._stopped()
 
     def _stopped(self, *, completed: bool = True) -> None:
         self._no_next = None

@@ -365,7 +365,7 @@ class Bargein(Manners[LiveKitCall]):
         call.guarded("keys", self._listen_to_keys, session)
 
     def _look_at_agent(self, session: AgentSession[Any]) -> None:
-        agent = session.current_agent
+        agent = compat.speaking_agent(session)
         if agent is self._agent:
             return
         self._agent = agent

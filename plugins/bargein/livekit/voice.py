@@ -164,6 +164,9 @@ class VoiceOutput(io.AudioOutput):
                     synchronized_transcript=call.heard_text,
                 )
         self._ledger.close()
+        if self._cutting:  # nothing comes out any more that would end it
+            self._cutting = False
+            call.cut_heard()
 
     # --- what the session hands in ---
 
@@ -363,15 +366,22 @@ class VoiceOutput(io.AudioOutput):
             case AudioOut(like=_Segment() as segment):
                 if segment.ended:
                     return
-                if not segment.sent:
+                count = len(out.pcm) // 2 // out.channels
+                frame = rtc.AudioFrame(out.pcm, out.rate, out.channels, count)
+                first = not segment.sent
+                if first:
+                    # A room takes nothing before somebody listens to it.
+                    await below.capture_frame(frame)
+                    if segment.ended:
+                        return
                     segment.sent = True
                     call.guarded("playout ledger", self._ledger.begin, segment.source)
-                count = len(out.pcm) // 2 // out.channels
                 if self._microphone is not None:
                     self._microphone.played(out)
                 if out.source:
                     segment.out_ms += count * 1000 / out.rate
-                await below.capture_frame(rtc.AudioFrame(out.pcm, out.rate, out.channels, count))
+                if not first:
+                    await below.capture_frame(frame)
                 call.guarded("playout ledger", self._ledger.audio)
             case WordOut(word=_Word() as word):
                 call.guarded("playout ledger", self._word, word, out.stream)
