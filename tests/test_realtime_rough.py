@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -177,6 +178,37 @@ async def test_an_answer_somebody_else_asked_for_comes_before_ours() -> None:
     assert bare.sent == ["response.create"]
     bare.receive({"type": "response.done", "response": {"id": "theirs", "status": "completed"}})
     await bare.until(lambda: bare.sent == ["response.create"] * 2)
+    await bare.close()
+
+
+@pytest.mark.parametrize("lost", ["response.created", "response.done", "all of it"])
+async def test_the_agent_still_answers_when_the_end_of_an_answer_got_lost(
+    lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bargein.realtime.answers._LOST_S", 0.2)
+    bare = Bare(Realtime(early_onset=False))
+    bare.gate.sending({"type": "response.create"})
+    came = [one for one in spoken(2) if lost not in (one["type"], "all of it")]
+    if lost == "response.created":
+        came.pop()
+    bare.receive(*came)
+    await bare.until(lambda: bare.played_ms >= len(came[2:-1]) // 2 * WORD_MS)
+    bare.receive(*caller(text="How do I get there?"))
+    await bare.until(lambda: bare.sent.count("response.create") == 2)
+    await bare.close()
+
+
+async def test_the_sound_of_a_long_call_is_not_kept_for_ever() -> None:
+    bare = Bare(Realtime(early_onset=False))
+    tracemalloc.start()
+    for _ in range(60):
+        await bare.gate.say("Now.", audio=bytes(RATE * 2))
+        bare.gate.sending({"type": "response.cancel"})
+        bare.outs.clear()
+        await asyncio.sleep(0.01)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 30 * RATE * 2
     await bare.close()
 
 
