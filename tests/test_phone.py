@@ -223,7 +223,7 @@ async def test_only_this_machine_reaches_it_unless_told_otherwise(
     listens: list[str] = []
     for key in agent.KEYS:
         monkeypatch.setenv(key, "any")
-    monkeypatch.setattr(agent.uvicorn, "run", lambda _, host, port: listens.append(host))
+    monkeypatch.setattr(agent.uvicorn, "run", lambda _, **on: listens.append(on["host"]))
     for argv in ([], ["--host", "0.0.0.0"]):
         monkeypatch.setattr(sys, "argv", ["pipecat_phone", *argv])
         agent.main()
