@@ -128,6 +128,23 @@ async def test_an_interruption_whose_answer_ended_long_ago_is_no_error(
     await bare.close()
 
 
+async def test_an_answer_is_never_truncated_behind_its_end() -> None:
+    bare = Bare(Realtime(early_onset=False))
+    *begun, _, _ = spoken(4)
+    sound = bytes(2 * (RATE * WORD_MS // 1000 + 16))  # two thirds of a millisecond more
+    begun = [e | {"delta": base64.b64encode(sound).decode()} if "audio.delta" in e["type"] else e
+             for e in begun]  # fmt: skip
+    bare.receive(*begun)
+    came_ms = 4 * len(sound) * 500 / RATE
+    await bare.until(lambda: bare.played_ms > came_ms - 0.1)
+    bare.receive(*caller())
+    await bare.until(lambda: "response.create" in bare.sent)
+    events = [out.event for out in bare.outs if isinstance(out, Send)]
+    (cut,) = [one for one in events if one["type"] == "conversation.item.truncate"]
+    assert cut["audio_end_ms"] <= came_ms
+    await bare.close()
+
+
 async def test_an_answer_that_ends_while_the_agent_falls_silent_is_still_cut() -> None:
     bare = Bare(Realtime(early_onset=False))
     *begun, audio_ends, answer_ends = spoken()
