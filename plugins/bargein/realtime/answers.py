@@ -107,8 +107,10 @@ class Answers:
     def _watch(self) -> None:
         """Somebody waits behind an answer whose end may never be told."""
         if self._wanted and self._lost_timer is None and not self._call.closed:
-            act = (self._call.guarded, "realtime", self._lost, self._run, self._news)
-            self._lost_timer = asyncio.get_running_loop().call_later(_LOST_S, *act)
+            loop, guarded = asyncio.get_running_loop(), self._call.guarded
+            self._lost_timer = loop.call_later(
+                _LOST_S, guarded, "realtime", self._lost, self._run, self._news
+            )
 
     def _lost(self, run: _Run, news: int) -> None:
         self._lost_timer = None
