@@ -10,7 +10,8 @@ and starts with
 
     python pipelines/pipecat_phone.py
 
-Then let your number's voice webhook be ``https://PUBLIC_HOST/twiml``. ``--rules`` takes other
+Then let your number's voice webhook be ``https://PUBLIC_HOST/twiml``; what ends its TLS on this
+machine passes it on to port 8765, or tell another ``--host`` to listen on. ``--rules`` takes other
 settings from ``pipelines/rules``. To hear of a short call without a key, a cloud or a telephone:
 
     pip install "bargein[phone,testing]" && python pipelines/pipecat_phone.py --offline
@@ -27,7 +28,9 @@ import hashlib
 import hmac
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ from xml.sax.saxutils import quoteattr
 
 try:
     import uvicorn
-    from fastapi import FastAPI, Request, Response, WebSocket
+    from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
     from pipecat.runner.utils import parse_telephony_websocket
     from pipecat.services.deepgram.stt import DeepgramSTTService
     from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
@@ -76,6 +79,10 @@ RULES = Path(__file__).with_name("rules")
 STORE = "phone.db"
 """Where it is kept what a caller has heard, and what they have not."""
 LINE_HZ = 8000
+HANDSHAKE_S = 10.0
+"""A stream that has not said by then whose it is, is nobody's."""
+FORM_BYTES = 64_000
+"""Twilio asks with far less."""
 NOTICE = "This call is recorded for training."
 GREETING = "Hello, what can I do for you?"
 INSTRUCTIONS = (
@@ -176,11 +183,17 @@ def answering(line: Line, manners: Callable[[str], Bargein], **parts: Any) -> Fa
         **parts: for `build`.
     """
     app = FastAPI()
+    taken: deque[str] = deque(maxlen=10_000)
 
     @app.post("/twiml")
     async def twiml(request: Request) -> Response:
         """Twilio asks what to do with a call: stream it here."""
-        form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > FORM_BYTES:
+                return Response("too long", status_code=413)
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         asked = f"{line.scheme}://{line.host}/twiml" + "".join(k + form[k] for k in sorted(form))
         claimed = request.headers.get("X-Twilio-Signature", "")
         if not hmac.compare_digest(claimed.encode(), line.signed(asked).encode()):
@@ -188,6 +201,8 @@ def answering(line: Line, manners: Callable[[str], Bargein], **parts: Any) -> Fa
         caller = form.get("From", "")
         # The websocket proves with it that it is this call's, and who calls.
         ticket = line.signed(f"{form.get('CallSid', '')} {caller}")
+        with suppress(ValueError):
+            taken.remove(ticket)  # Twilio asks again for a call whose stream has broken off
         url = f"{line.scheme.replace('http', 'ws')}://{line.host}/media"
         return Response(
             f"<Response><Connect><Stream url={quoteattr(url)}>"
@@ -201,13 +216,22 @@ def answering(line: Line, manners: Callable[[str], Bargein], **parts: Any) -> Fa
     async def media(websocket: WebSocket) -> None:
         """A call's audio, both ways."""
         await websocket.accept()
-        _, call = await parse_telephony_websocket(websocket)
-        given = call.get("body") or {}
-        caller = str(given.get("from_number", ""))
-        ticket = line.signed(f"{call.get('call_id')} {caller}")
-        if not hmac.compare_digest(str(given.get("ticket")).encode(), ticket.encode()):
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                _, call = await parse_telephony_websocket(websocket)
+            given = call.get("body") or {}
+            caller, claimed = str(given.get("from_number", "")), str(given.get("ticket"))
+        except WebSocketDisconnect:
+            return
+        except (TimeoutError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             await websocket.close(1008)
             return
+        ticket = line.signed(f"{call.get('call_id')} {caller}")
+        ours = hmac.compare_digest(claimed.encode(errors="replace"), ticket.encode())
+        if not ours or ticket in taken:  # it is for one stream
+            await websocket.close(1008)
+            return
+        taken.append(ticket)
         twilio = TwilioFrameSerializer(
             stream_sid=call["stream_id"],
             call_sid=call["call_id"],
@@ -262,7 +286,8 @@ def main() -> None:
     there = sorted(path.stem for path in RULES.glob("*.toml"))
     parser = argparse.ArgumentParser(prog="pipecat_phone", description="A phone agent on Twilio.")
     parser.add_argument("--rules", choices=there, default="clinic", help="how it takes its turns")
-    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen")
+    parser.add_argument("--port", type=int, default=8765, help="where to listen")
     parser.add_argument("--offline", action="store_true", help="play a short call without keys")
     chosen = parser.parse_args()
     if chosen.offline:
@@ -279,7 +304,7 @@ def main() -> None:
         account=os.environ["TWILIO_ACCOUNT_SID"],
     )
     app = answering(line, lambda caller: manners_of(caller, rules=chosen.rules))
-    uvicorn.run(app, host="0.0.0.0", port=chosen.port)
+    uvicorn.run(app, host=chosen.host, port=chosen.port)
 
 
 if __name__ == "__main__":

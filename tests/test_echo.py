@@ -107,3 +107,7 @@ def test_numbers_that_cannot_work_are_named() -> None:
         EchoDetector(reach_ms=2_000)
     with pytest.raises(EchoError, match="times must be at least 1, not 0"):
         EchoDetector(times=0)
+    with pytest.raises(EchoError, match=r"reach_ms must be from 0 to 1000, not 10\.5"):
+        EchoDetector(reach_ms=10.5)  # type: ignore[arg-type]
+    with pytest.raises(EchoError, match="times must be at least 1, not inf"):
+        EchoDetector(times=float("inf"))

@@ -167,6 +167,69 @@ async def test_a_stream_without_its_ticket_is_refused(agent: Any, ticket: Any) -
         assert asked.callers == []
 
 
+async def test_a_ticket_is_good_for_one_stream(agent: Any) -> None:
+    asked = Asked(agent)
+    async with served(asked):
+        caller = "+49 30 901820"
+        proof = {"from_number": caller, "ticket": asked.line.signed(f"loopback-call {caller}")}
+        for _ in range(2):
+            await asked.call(proof)
+        assert asked.callers == [caller]
+        # Its stream has broken off, and Twilio asks what to do with the call.
+        form = {"CallSid": "loopback-call", "From": caller}
+        url = f"http://{asked.line.host}/twiml"
+        signed = asked.line.signed(f"{url}CallSidloopback-callFrom{caller}")
+        assert (await asked.post(form, signed))[0] == 200
+        await asked.call(proof)
+        assert asked.callers == [caller] * 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[], ["x"], ["[]", "[]"], ["7", "null"], ["[" * 100_000, "{"], ['{"event": "start"}', "{}"],
+     ["{}", '{"event":"start","start":{"streamSid":"s","callSid":"c","customParameters":[]}}'],
+     ["{}", '{"event":"start","start":{"streamSid":"s","callSid":"c","customParameters":'
+            '{"ticket":"\\ud800"}}}']],
+    ids=range(8),
+)  # fmt: skip
+async def test_a_stream_that_never_says_whose_it_is_is_closed(
+    agent: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "HANDSHAKE_S", 0.3)
+    asked = Asked(agent)
+    async with served(asked), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"ws://{asked.line.host}/media") as socket:
+            for one in said:
+                await socket.send_str(one)
+            async with asyncio.timeout(10):
+                while not socket.closed:
+                    await socket.receive()
+            assert socket.close_code == 1008
+        assert asked.callers == []
+
+
+async def test_what_twilio_would_never_ask_is_refused_and_not_kept(agent: Any) -> None:
+    asked = Asked(agent)
+    async with served(asked), aiohttp.ClientSession() as session:
+        url = f"http://{asked.line.host}/twiml"
+        for body, status in ((b"From=\xff\xfe", 403), (b"x" * 100_000, 413), (b"", 403)):
+            async with session.post(url, data=body) as answer:
+                assert answer.status == status
+
+
+async def test_only_this_machine_reaches_it_unless_told_otherwise(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listens: list[str] = []
+    for key in agent.KEYS:
+        monkeypatch.setenv(key, "any")
+    monkeypatch.setattr(agent.uvicorn, "run", lambda _, **on: listens.append(on["host"]))
+    for argv in ([], ["--host", "0.0.0.0"]):
+        monkeypatch.setattr(sys, "argv", ["pipecat_phone", *argv])
+        agent.main()
+    assert listens == ["127.0.0.1", "0.0.0.0"]
+
+
 async def test_a_caller_without_a_number_is_not_remembered(agent: Any, tmp_path: Path) -> None:
     store = tmp_path / "calls.db"
     agent.manners_of("", store=str(store))

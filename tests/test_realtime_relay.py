@@ -301,3 +301,25 @@ async def test_a_client_that_hangs_up_ends_the_call() -> None:
             await socket.receive_json()
         await until(lambda: relay.calls[-1]._call.closed)
         await asyncio.wait_for(relay.calls[-1].aclose(), 5)
+
+
+@pytest.mark.parametrize("broken", ["{half an ev", "[" * 100_000, "[1]", "null"])
+async def test_a_client_that_sends_rubbish_is_still_on_the_line(broken: str) -> None:
+    async with OpenAIRealtime() as far, Relay(Realtime, far.realtime_url) as relay:
+        async with aiohttp.ClientSession() as http, http.ws_connect(relay.url) as socket:
+            await socket.send_str(broken)
+            ask = {"type": "conversation.item.retrieve", "item_id": "gone", "event_id": "e1"}
+            await socket.send_json(ask)
+            got = [await socket.receive_json(timeout=5)]
+            while got[-1]["type"] != "error":
+                got.append(await socket.receive_json(timeout=5))
+        assert got[-1]["error"]["code"] == "item_retrieve_invalid_item_id"
+
+
+async def test_calls_that_are_over_are_not_kept() -> None:
+    async with OpenAIRealtime() as far, Relay(Realtime, far.realtime_url) as relay:
+        for _ in range(3):
+            async with aiohttp.ClientSession() as http, http.ws_connect(relay.url) as socket:
+                await socket.receive_json()
+            await until(lambda: relay.calls[-1]._call.closed)
+        assert len(relay.calls) == 1

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,23 @@ async def test_an_interruption_whose_answer_ended_long_ago_is_no_error(
     await bare.close()
 
 
+async def test_an_answer_is_never_truncated_behind_its_end() -> None:
+    bare = Bare(Realtime(early_onset=False))
+    *begun, _, _ = spoken(4)
+    sound = bytes(2 * (RATE * WORD_MS // 1000 + 16))  # two thirds of a millisecond more
+    begun = [e | {"delta": base64.b64encode(sound).decode()} if "audio.delta" in e["type"] else e
+             for e in begun]  # fmt: skip
+    bare.receive(*begun)
+    came_ms = 4 * len(sound) * 500 / RATE
+    await bare.until(lambda: bare.played_ms > came_ms - 0.1)
+    bare.receive(*caller())
+    await bare.until(lambda: "response.create" in bare.sent)
+    events = [out.event for out in bare.outs if isinstance(out, Send)]
+    (cut,) = [one for one in events if one["type"] == "conversation.item.truncate"]
+    assert cut["audio_end_ms"] <= came_ms
+    await bare.close()
+
+
 async def test_an_answer_that_ends_while_the_agent_falls_silent_is_still_cut() -> None:
     bare = Bare(Realtime(early_onset=False))
     *begun, audio_ends, answer_ends = spoken()
@@ -177,6 +195,37 @@ async def test_an_answer_somebody_else_asked_for_comes_before_ours() -> None:
     assert bare.sent == ["response.create"]
     bare.receive({"type": "response.done", "response": {"id": "theirs", "status": "completed"}})
     await bare.until(lambda: bare.sent == ["response.create"] * 2)
+    await bare.close()
+
+
+@pytest.mark.parametrize("lost", ["response.created", "response.done", "all of it"])
+async def test_the_agent_still_answers_when_the_end_of_an_answer_got_lost(
+    lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bargein.realtime.answers._LOST_S", 0.2)
+    bare = Bare(Realtime(early_onset=False))
+    bare.gate.sending({"type": "response.create"})
+    came = [one for one in spoken(2) if lost not in (one["type"], "all of it")]
+    if lost == "response.created":
+        came.pop()
+    bare.receive(*came)
+    await bare.until(lambda: bare.played_ms >= len(came[2:-1]) // 2 * WORD_MS)
+    bare.receive(*caller(text="How do I get there?"))
+    await bare.until(lambda: bare.sent.count("response.create") == 2)
+    await bare.close()
+
+
+async def test_the_sound_of_a_long_call_is_not_kept_for_ever() -> None:
+    bare = Bare(Realtime(early_onset=False))
+    tracemalloc.start()
+    for _ in range(60):
+        await bare.gate.say("Now.", audio=bytes(RATE * 2))
+        bare.gate.sending({"type": "response.cancel"})
+        bare.outs.clear()
+        await asyncio.sleep(0.01)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 30 * RATE * 2
     await bare.close()
 
 

@@ -27,6 +27,9 @@ _PATTERNS: dict[str, Pattern] = {
 _OFF = "off"
 """In a table of numbers, where the number may be None; TOML has no such thing."""
 
+_LONGEST_MS = 1_000_000_000
+"""Eleven days: longer than any call, and no timer fails at it."""
+
 Check: TypeAlias = Callable[[Any], Any]
 
 
@@ -58,6 +61,8 @@ def settings(path: str | Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: must be written in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is no TOML: {error}") from None
+    except (ValueError, RecursionError):  # Python's own limits: 4300 digits, so many brackets
+        raise SettingsError(f"{path}: holds a number too long or a list too deep to read") from None
     try:
         read = _table(found, _CHECKS, "")
         _together(read)
@@ -101,7 +106,10 @@ def _together(read: dict[str, Any]) -> None:
 
 
 def _must(be: str, value: Any) -> _WrongError:
-    return _WrongError(f"must be {be}, not {value!r}")
+    try:
+        return _WrongError(f"must be {be}, not {value!r}")
+    except ValueError:  # Python writes no number of so many digits
+        return _WrongError(f"must be {be}, not such a long number")
 
 
 def _flag(value: Any) -> bool:
@@ -129,6 +137,8 @@ def _text_or_texts(value: Any) -> str | tuple[str, ...]:
 def _ms(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _must("whole milliseconds, 0 or more", value)
+    if value > _LONGEST_MS:
+        raise _must(f"at most {_LONGEST_MS} milliseconds", value)
     return value
 
 
@@ -167,7 +177,7 @@ def _patterns(value: Any) -> tuple[Pattern, ...]:
     for text in _texts(value):
         try:
             patterns.append(_PATTERNS.get(text) or re.compile(text))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise _WrongError(
                 f"must hold {', '.join(_PATTERNS)} or regular expressions, not {text!r}: {error}"
             ) from None

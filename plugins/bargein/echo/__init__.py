@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from .gate import EchoGate
 from .played import Played
@@ -25,9 +26,9 @@ class EchoDetector:
     away. Less hears a softer caller, and sooner the echo of a loudspeaker that rattles."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.reach_ms, bool) or not 0 <= self.reach_ms <= 1000:
+        if type(self.reach_ms) is not int or not 0 <= self.reach_ms <= 1000:
             raise EchoError(f"reach_ms must be from 0 to 1000, not {self.reach_ms!r}")
-        if not self.times >= 1:
+        if not 1 <= self.times < inf:
             raise EchoError(f"times must be at least 1, not {self.times!r}")
 
     def gate(self, played: Played) -> EchoGate:

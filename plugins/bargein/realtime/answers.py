@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from bargein.core.decisions import Decision, YieldFloor
@@ -20,6 +21,9 @@ _OVERTAKEN = frozenset(
 )
 """What a server says when something of ours came too late to matter."""
 _BUSY = "conversation_already_has_active_response"
+_LOST_S = 10.0
+"""A server from which so long nothing comes of an answer may be asked for the next: its last word
+got lost, or it says that it is busy."""
 _ASKED = 16
 """So many of our own events are remembered, for the errors that are about them."""
 
@@ -55,7 +59,10 @@ class Answers:
         self._run: _Run | None = None
         self._asked: dict[str, Ask] = {}  # by the id of the event that asked
         self._reported: set[str] = set()
+        self._news = 0  # grows with everything that comes of an answer
+        self._lost_timer: asyncio.TimerHandle | None = None
         call.decided.append(self._obey)
+        call.closing.append(self._close)
         call.moved.append(self.flush)
         call.cut_done.append(self.flush)
 
@@ -82,7 +89,10 @@ class Answers:
     def flush(self) -> None:
         """Ask for the next one, if it may be asked for now."""
         call = self._call
-        if self._run is not None or call.cutting or call.closed:
+        if self._run is not None:
+            self._watch()
+            return
+        if call.cutting or call.closed:
             return
         for ask in self._wanted:
             if not ask.must_hear and (call.locked or call.waits_a_moment or call.user_speaks):
@@ -94,10 +104,33 @@ class Answers:
                 self._asked.pop(next(iter(self._asked)))
             return
 
+    def _watch(self) -> None:
+        """Somebody waits behind an answer whose end may never be told."""
+        if self._wanted and self._lost_timer is None and not self._call.closed:
+            loop, guarded = asyncio.get_running_loop(), self._call.guarded
+            self._lost_timer = loop.call_later(
+                _LOST_S, guarded, "realtime", self._lost, self._run, self._news
+            )
+
+    def _lost(self, run: _Run, news: int) -> None:
+        self._lost_timer = None
+        if run is self._run and news == self._news:
+            self._run = None
+        self.flush()
+
+    def _close(self) -> None:
+        if self._lost_timer is not None:
+            self._lost_timer.cancel()
+
     # --- what the server tells ---
+
+    def lives(self) -> None:
+        """More of an answer has come."""
+        self._news += 1
 
     def began(self, fact: ResponseBegan) -> Ask | None:
         """An answer begins; whose?"""
+        self.lives()
         run = self._run
         if run is None or run.response_id:
             run = self._run = _Run(ask=None)

@@ -74,7 +74,7 @@ class Relay:
         self._runner: web.AppRunner | None = None
         self._port = 0
         self.calls: list[Realtime] = []
-        """The manners of each call that came, the newest last."""
+        """The manners of each call that goes on, and of the last that came; the newest last."""
 
     @property
     def url(self) -> str:
@@ -96,8 +96,8 @@ class Relay:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for gate in self.calls:
-            gate.close()
+        # What a call leaves is stored by then, however long that takes.
+        await asyncio.gather(*(gate.aclose() for gate in self.calls), return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -113,6 +113,8 @@ class Relay:
             client = web.WebSocketResponse(max_msg_size=0)
             await client.prepare(request)
             gate = self._manners()
+            # Those that are over would keep their sound for as long as this listens.
+            self.calls[:] = [one for one in self.calls if not one._call.closed]
             self.calls.append(gate)
             await _Line(gate, client, server).run()
         return client
@@ -201,9 +203,10 @@ class _Line:
         async for message in self._client:
             if message.type is not WSMsgType.TEXT:
                 continue
-            self._call.guarded("an event of the client's", self._asked, json.loads(message.data))
+            self._call.guarded("an event of the client's", self._asked, message.data)
 
-    def _asked(self, event: Message) -> None:
+    def _asked(self, data: str) -> None:
+        event: Message = json.loads(data)
         kind = event.get("type")
         if kind in _OF_THE_GATE:
             return
@@ -218,7 +221,7 @@ class _Line:
             if message.type is not WSMsgType.TEXT:
                 continue
             self._gate.received(message.data)
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):  # the gate has told of it
                 self._call.guarded("relay", self._heard, json.loads(message.data))
 
     def _heard(self, event: Message) -> None:

@@ -15,6 +15,10 @@ from .call import RealtimeCall
 from .timing import Pace, Timing
 from .voice import Source, Voice
 
+_OWN = 8
+"""So many messages with sound of the application's are kept to be said again with it; of an older
+one the model says the words."""
+
 
 class Speech:
     """Every message of the agent's on its way: from the model, from the application, or again."""
@@ -65,6 +69,7 @@ class Speech:
 
     def made(self, fact: wire.AudioMade | wire.WordsMade) -> None:
         """More of a message."""
+        self._answers.lives()
         source = self._source_of(fact)
         if isinstance(fact, wire.AudioMade):
             self._voice.put(source, fact.pcm)
@@ -115,7 +120,10 @@ class Speech:
         self._voice.worded(own, message.text)
         self._voice.put(own, audio[: len(audio) // 2 * 2])
         self._voice.end(own)
+        self._own.pop(message.message_id, None)
         self._own[message.message_id] = own
+        while len(self._own) > _OWN:
+            self._own.pop(next(iter(self._own)))
 
     def again(
         self, message_id: str, text: str, *, must_hear: bool = False, after: str = ""

@@ -21,6 +21,10 @@ _ENOUGH = 20
 _LEARNS = 0.5
 """How much of the newest message's pace goes into the pace that is expected of the next."""
 
+# Looked for in place: a copy of the rest for every word of a long text takes minutes.
+_WHOLE = re.compile(r"\s*\S+(?=\s)")
+_LETTER = re.compile(r"\S")
+
 
 class Pace:
     """How fast this voice speaks; learned from message to message."""
@@ -81,7 +85,7 @@ class Timing:
 
     def _ripe(self) -> list[tuple[str, float]]:
         words: list[tuple[str, float]] = []
-        while found := re.match(r"\s*\S+(?=\s)", self.text[self._done :]):
+        while found := _WHOLE.match(self.text, self._done):
             at_ms = self._next_ms(self._done)
             if at_ms + _SETTLES_MS > self.whole_ms:
                 break
@@ -100,7 +104,8 @@ class Timing:
 
     def _came_ms(self, place: int) -> float:
         """How much audio was there when the text came that is here."""
-        begins = place + len(self.text[place:]) - len(self.text[place:].lstrip())
+        found = _LETTER.search(self.text, place)
+        begins = found.start() if found else len(self.text)
         came = bisect_right(self._not_before, (begins, float("inf"))) - 1
         return self._not_before[came][1]
 

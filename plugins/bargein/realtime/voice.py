@@ -339,8 +339,9 @@ class Voice:
         call = self._call
         script = call.script(source.stream)
         call.last_said = script[: None if completed else self._progress.cursor]
-        heard_ms = round(source.out_ms)
-        whole = completed or (source.timing.ended and 0 < source.timing.whole_ms <= heard_ms)
+        heard_ms = int(source.out_ms)  # a server refuses to truncate behind the end
+        whole_ms = source.timing.whole_ms
+        whole = completed or (source.timing.ended and 0 < whole_ms <= source.out_ms + 0.5)
         self._now = None
         self._forget(source)
         self.ended(source, whole, heard_ms)
