@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipecat.frames.frames import TTSSpeakFrame
 
 from bargein.core.spread import joined, spread
+from bargein.pipecat.pace import Pace
 from rig import Rig
 
 SENTENCES = [
@@ -34,6 +35,21 @@ def test_scripts_without_spaces_come_a_character_at_a_time() -> None:
     ]  # fmt: skip
     assert joined(True, "好的") == "好的"
     assert joined(True, "Fine.") == " Fine."
+
+
+def test_two_words_that_a_service_gives_one_time_are_both_said() -> None:
+    pace = Pace()
+    pace.word("in", 300)
+    assert not pace.is_rest("the", 300)
+
+
+def test_a_rest_that_has_no_sound_was_not_said() -> None:
+    pace = Pace()
+    for place, word in enumerate(["Your", "code", "is"]):
+        pace.word(word, place * 300)
+    assert pace.is_rest("is four two seven one.", 600)
+    assert pace.rest("four two seven one.", 800) == ""
+    assert pace.rest("four two seven one.", 2_400) == "four two seven one."
 
 
 def test_a_real_voice_is_met_within_two_words() -> None:

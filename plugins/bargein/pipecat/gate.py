@@ -283,7 +283,7 @@ class InterruptionGate(FrameProcessor):
             voice.put_word(frame, text="", at_ms=at_ms, stream=stream, protected=protected)
             return
         pace, text = self._time(stream).pace, frame.text
-        if not pace.is_rest(at_ms):
+        if not pace.is_rest(text, at_ms):
             pace.word(text, at_ms)
         elif (text := pace.rest(text, voice.received_ms(stream))) != frame.text:
             if not text:

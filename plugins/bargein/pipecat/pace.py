@@ -30,9 +30,13 @@ class Pace:
         self._last_chars = len(text.strip()) + 1
         self._last_ms = at_ms
 
-    def is_rest(self, at_ms: float) -> bool:
-        """Is what is told of now the rest of the text? It has the time of the word before."""
-        return self._last_ms is not None and abs(at_ms - self._last_ms) < 1e-3
+    def is_rest(self, text: str, at_ms: float) -> bool:
+        """Is this the rest of the text? It has the time of the word before, and several words.
+
+        A single word with that time is the last one, or one of two that the service gave the same.
+        """
+        same = self._last_ms is not None and abs(at_ms - self._last_ms) < 1e-3
+        return same and len(text.split()) > 1
 
     def rest(self, text: str, received_ms: float) -> str:
         """As much of the rest as there is sound for, in whole words.
