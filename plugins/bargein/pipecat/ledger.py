@@ -36,6 +36,8 @@ from .messages import HOST_MARKS
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
+_WRITING_S = 0.01
+"""And to take in the last words of it."""
 
 
 class PlayoutLedger(FrameProcessor):
@@ -83,6 +85,9 @@ class PlayoutLedger(FrameProcessor):
         if direction is FrameDirection.DOWNSTREAM:
             if isinstance(frame, InterruptionFrame) and (unwritten := self._unwritten()):
                 await self.push_frame(unwritten)
+                # An interruption overtakes what waits in the aggregator's queue, and would leave
+                # these words at the head of the next message.
+                await asyncio.sleep(_WRITING_S)
             if isinstance(frame, TTSStartedFrame) and self._behind_lock:
                 self._behind_lock = False
                 await self.push_frame(LLMAssistantPushAggregationFrame())
