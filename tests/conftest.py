@@ -1,13 +1,18 @@
 """How the tests run: the same on a slow machine as on a fast one."""
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+# isort: off
+from bargein.testing.virtual_time import VirtualTimeLoop  # before any host
+
+# isort: on
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
@@ -32,6 +37,17 @@ try:
     logger.remove()  # a test that wants the host's log adds a sink of its own
 except ImportError:
     pass
+
+
+OUTSIDE = {"redis_url", "store", "address", "livekit_server"}
+"""Fixtures whose far end is another process, on another clock."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """Calls are held in virtual time, unless somebody outside takes part in them."""
+    if item.get_closest_marker("real_time") or OUTSIDE & set(getattr(item, "fixturenames", ())):
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": VirtualTimeLoop}
 
 
 @pytest.fixture(scope="session")

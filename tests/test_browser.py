@@ -37,6 +37,7 @@ peers.at(-1).getStats().then((stats) =>
 
 
 @browser
+@pytest.mark.real_time
 async def test_a_call_in_a_browser(tmp_path: Path) -> None:
     microphone = recording(tmp_path / "caller.wav", SAYS)
     switches = (
@@ -107,6 +108,7 @@ async def colour(page: Page, name: str) -> str:
 
 
 @browser
+@pytest.mark.real_time
 async def test_without_a_microphone_one_can_still_listen() -> None:
     async with (
         agent("--offline", "pipecat_browser") as address,

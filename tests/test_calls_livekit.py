@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from side_by_side import Ran, side_by_side
+from held import Held
 
 pytest.register_assert_rewrite("promises")
 promises = pytest.importorskip("promises")
@@ -24,40 +24,40 @@ async def held(ear: str, name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def calls() -> Ran[Any]:
-    return side_by_side({call: partial(held, *call) for call in CALLS})
+def calls() -> Held[Any]:
+    return Held({call: partial(held, *call) for call in CALLS})
 
 
 both = pytest.mark.parametrize("ear", ["nova", "flux"])
 
 
 @pytest.mark.parametrize(("ear", "name"), CALLS)
-def test_nobody_fails(calls: Ran[Any], ear: str, name: str) -> None:
+def test_nobody_fails(calls: Held[Any], ear: str, name: str) -> None:
     promises.failed_nobody(calls[ear, name])
 
 
 @both
 @pytest.mark.parametrize("name", ["uh-huh", "right okay"])
-def test_an_acknowledgement_costs_nothing(calls: Ran[Any], ear: str, name: str) -> None:
+def test_an_acknowledgement_costs_nothing(calls: Held[Any], ear: str, name: str) -> None:
     promises.kept_talking(calls[ear, name], name)
 
 
-def test_a_guess_that_the_turn_is_over_interrupts_nobody(calls: Ran[Any]) -> None:
+def test_a_guess_that_the_turn_is_over_interrupts_nobody(calls: Held[Any]) -> None:
     promises.guessed_and_resumed(calls["flux", "right okay"])
 
 
 @both
-def test_an_interruption_leaves_what_was_heard(calls: Ran[Any], ear: str) -> None:
+def test_an_interruption_leaves_what_was_heard(calls: Held[Any], ear: str) -> None:
     promises.left_what_was_heard(calls[ear, "interrupts"])
 
 
-def test_an_early_yes_is_answered(calls: Ran[Any]) -> None:
+def test_an_early_yes_is_answered(calls: Held[Any]) -> None:
     promises.answered_an_early_yes(calls["nova", "early yes"])
 
 
-def test_a_code_is_heard_in_full_and_the_caller_answered(calls: Ran[Any]) -> None:
+def test_a_code_is_heard_in_full_and_the_caller_answered(calls: Held[Any]) -> None:
     promises.gave_the_code_in_full(calls["nova", "code"])
 
 
-def test_go_on_goes_on_without_a_chat_request(calls: Ran[Any]) -> None:
+def test_go_on_goes_on_without_a_chat_request(calls: Held[Any]) -> None:
     promises.went_on(calls["nova", "go on"])

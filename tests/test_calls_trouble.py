@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from side_by_side import Ran, side_by_side
+from held import Held
 
 pytest.register_assert_rewrite("promises", "trouble")
 trouble = pytest.importorskip("trouble")
@@ -26,12 +26,12 @@ async def held(host: str, one: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def calls() -> Ran[Any]:
-    return side_by_side({call: partial(held, *call) for call in CALLS})
+def calls() -> Held[Any]:
+    return Held({call: partial(held, *call) for call in CALLS})
 
 
 @pytest.mark.parametrize(("host", "one"), CALLS, ids=str)
-def test_a_call_lives_through_it(calls: Ran[Any], host: str, one: Any) -> None:
+def test_a_call_lives_through_it(calls: Held[Any], host: str, one: Any) -> None:
     call = calls[host, one]
     trouble.told_the_truth(call)
     trouble.kept_every_word(call)

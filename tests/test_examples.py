@@ -29,6 +29,7 @@ def test_an_example_is_read_at_a_glance(name: str) -> None:
     )
 
 
+@pytest.mark.real_time
 async def test_every_example_shows_what_it_says() -> None:
     ran = dict(zip(TELLING, await asyncio.gather(*map(_run, TELLING)), strict=True))
     assert {name: code_and_errors for name, (*code_and_errors, _) in ran.items()} == {

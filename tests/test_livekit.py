@@ -596,6 +596,7 @@ async def test_livekits_silero_hears_the_onset_of_real_speech() -> None:
 
 async def test_nothing_is_left_running_when_calls_are_over() -> None:
     await LiveKitRig().run(lambda rig: rig.agent_says("Hello."))
+    await asyncio.sleep(0.1)
     before = len(asyncio.all_tasks())
     for _ in range(3):
         await LiveKitRig().run(interrupts)

@@ -32,6 +32,7 @@ async def test_a_call_without_a_browser(pipeline: Any) -> None:
     assert words[3:] == ["No wait, I come by car.", "Then park behind the house."]
 
 
+@pytest.mark.real_time
 async def test_a_call_in_a_browser(pipeline: Any, tmp_path: Path) -> None:
     for needed in ("aiortc", "espeakng_loader"):
         pytest.importorskip(needed)

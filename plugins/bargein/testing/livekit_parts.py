@@ -22,9 +22,13 @@ from livekit.agents.voice.transcription.synchronizer import TranscriptSynchroniz
 
 from bargein.livekit import Bargein
 
+from .livekit_source import VirtualSource
 from .tones import PCM, Voice, metronome
+from .virtual_time import VirtualTimeLoop
 
 EAR_RATE, VOICE_RATE = 16_000, 24_000
+QUEUE_MS = 200
+"""How much a room's output queues."""
 _WINDOW = 512
 
 
@@ -412,23 +416,31 @@ class RoomOutput:
         self.sink = _ParticipantAudioOutput(
             no_room, sample_rate=VOICE_RATE, num_channels=1, track_publish_options=options
         )
-        track = rtc.LocalAudioTrack.create_audio_track("agent", self.sink._audio_source)
-        self._tap = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
-        self._reading = asyncio.ensure_future(self._read())
+        self._reading: asyncio.Future[None] | None = None
+        if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+            self.sink._audio_source = VirtualSource(VOICE_RATE, QUEUE_MS, self.recording.take)
+        else:
+            source = self.sink._audio_source
+            track = rtc.LocalAudioTrack.create_audio_track("agent", source)
+            tap = rtc.AudioStream(track, sample_rate=VOICE_RATE, num_channels=1, frame_size_ms=10)
+            self._reading = asyncio.ensure_future(self._read(tap))
         self.sink._subscribed_fut.set_result(None)  # as if somebody listened
         self.sink._forwarding_task = asyncio.create_task(self.sink._forward_audio())
 
     async def close(self) -> None:
         """Close it, or the native side complains at exit."""
-        self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reading
-        await self._tap.aclose()
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
         await self.sink.aclose()
 
-    async def _read(self) -> None:
-        async for event in self._tap:
-            self.recording.take(np.frombuffer(event.frame.data, np.int16).copy())
+    async def _read(self, tap: rtc.AudioStream) -> None:
+        try:
+            async for event in tap:
+                self.recording.take(np.frombuffer(event.frame.data, np.int16).copy())
+        finally:
+            await tap.aclose()
 
 
 class Studio:

@@ -1,8 +1,6 @@
-"""What is decided in a scene in a real LiveKit session, in real time, on a room's own output?"""
+"""What is decided in a scene in a real LiveKit session, on a room's own output?"""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from bargein.core.events import ToolFinished, ToolStarted
 from bargein.core.overlap import Rules
@@ -10,9 +8,9 @@ from bargein.livekit import Bargein
 
 from .livekit_parts import ScriptedTTS, Studio
 from .scene import Line, Scene
-from .stage import Part, Played, Stage, play_calls, play_side_by_side
+from .stage import Part, Played, Stage, play_calls
 
-__all__ = ["Played", "play", "play_all"]
+__all__ = ["Played", "play"]
 
 
 async def play(scene: Scene, rules: Rules | None = None) -> Played:
@@ -23,11 +21,6 @@ async def play(scene: Scene, rules: Rules | None = None) -> Played:
         rules: instead of the ones the scene asks for.
     """
     return await play_calls(scene, rules, _play_call)
-
-
-async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
-    """Play scenes side by side, a few at a time."""
-    return await play_side_by_side(scenes, play, at_once=at_once)
 
 
 async def _play_call(part: Part) -> None:

@@ -1,9 +1,8 @@
-"""What is decided in a scene on a real Pipecat pipeline, in real time?"""
+"""What is decided in a scene on a real Pipecat pipeline?"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -38,9 +37,9 @@ from bargein.pipecat import Bargein
 
 from .pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
 from .scene import Line, Scene
-from .stage import Part, Played, Stage, play_calls, play_side_by_side
+from .stage import Part, Played, Stage, play_calls
 
-__all__ = ["Played", "play", "play_all"]
+__all__ = ["Played", "play"]
 
 
 async def play(scene: Scene, rules: Rules | None = None) -> Played:
@@ -51,11 +50,6 @@ async def play(scene: Scene, rules: Rules | None = None) -> Played:
         rules: instead of the ones the scene asks for.
     """
     return await play_calls(scene, rules, _play_call)
-
-
-async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
-    """Play scenes side by side, a few at a time."""
-    return await play_side_by_side(scenes, play, at_once=at_once)
 
 
 async def _play_call(part: Part) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -15,14 +15,11 @@ from bargein.memory import MemoryStore, Records, Store
 
 from .core_player import LEASE_MS
 from .rules import rules_of
-from .scene import Line, Scene, parse
+from .scene import Line, Scene
 
 SPEAK_LEAD_MS = 25
 """How long before its time a line of the agent is handed in: what a host takes to speak."""
 
-STALLED_MS = 60
-"""A loop that stood still for longer did not play the scene as it is written."""
-STALLED_TRIES = 3
 ENDS_WITHIN_S = 30
 """No scene's agent talks longer than this after the last line."""
 
@@ -35,8 +32,6 @@ class Played:
     """With times from the scene's own beginning."""
     context: list[Any] = field(default_factory=list)
     llm_runs: int = 0
-    late_ms: float = 0.0
-    """The longest that this machine kept the scene's own script waiting."""
     over_at_s: float = 0.0
     """When its last line was played, on the loop's clock."""
 
@@ -111,28 +106,6 @@ async def play_calls(scene: Scene, rules: Rules | None, perform: Perform) -> Pla
     return played
 
 
-async def play_side_by_side(
-    scenes: Iterable[Scene], play: Callable[[Scene], Awaitable[Played]], *, at_once: int
-) -> dict[str, Played]:
-    """Play scenes side by side, a few at a time."""
-    # The first call of a process imports what the host imports late, and stalls everybody.
-    await play(parse("0 agent Hello.", "warm-up"))
-    places = asyncio.Semaphore(at_once)
-
-    async def one(scene: Scene) -> tuple[str, Played]:
-        async with places:
-            played = await play(scene)
-        for _ in range(STALLED_TRIES):
-            if played.late_ms <= STALLED_MS:
-                break
-            # On a machine that stood still the scene was not played as written.
-            async with places:
-                played = await play(scene)
-        return scene.name, played
-
-    return dict(await asyncio.gather(*(one(scene) for scene in scenes)))
-
-
 def _calls(scene: Scene) -> list[list[Line]]:
     calls: list[list[Line]] = [[]]
     for line in scene.lines:
@@ -154,7 +127,6 @@ class Stage:
         self._zero_ms = 0
         self._decisions: list[Decision] = []
         self._hung_up = self._dead = False
-        self._recognised: set[str] = set()
         manners.add_event_handler("on_decision", lambda _, decision: self._decided(decision))
         manners.on_event(self._happened)
 
@@ -184,11 +156,9 @@ class Stage:
 
     async def perform(self) -> None:
         """Play the call."""
-        heart = asyncio.create_task(self._beat())
         try:
             await self._perform(list(self._part.lines))
         finally:
-            heart.cancel()
             self._played.over_at_s = asyncio.get_running_loop().time()
             if not self._hung_up:
                 await self.end()
@@ -234,7 +204,7 @@ class Stage:
             case "agent" | "agent!" | "reply":
                 await self.say(line)
             case "turn":
-                if not await self._made(line.what):
+                if not self.has_turn(line.what):
                     await self.turn(line.what)
             case "topic":
                 manners.topic(line.what)
@@ -251,30 +221,12 @@ class Stage:
                 self._hung_up = self._dead = True
                 await self.hang_up()
             case _:
-                if line.who == "asr":
-                    self._recognised.add(line.what)
                 await self.hear(line)
-
-    async def _made(self, text: str) -> bool:
-        """Has the host made this turn, or does it only come late on a machine that is busy?"""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + min(5 * self._played.late_ms, 3_000) / 1000
-        while not self.has_turn(text) and text in self._recognised and loop.time() < until_s:
-            await asyncio.sleep(0.02)
-        return self.has_turn(text)
 
     async def _until(self, at_ms: int) -> None:
         wait_ms = self._zero_ms + at_ms - self._manners.now_ms
         if wait_ms > 0:
             await asyncio.sleep(wait_ms / 1000)
-
-    async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(0.01)
-            late_ms = (loop.time() - before - 0.01) * 1000
-            self._played.late_ms = max(self._played.late_ms, late_ms)
 
     def _decided(self, decision: Decision) -> None:
         if not self._dead:
