@@ -1,4 +1,4 @@
-"""Somebody talks over an agent on OpenAI Realtime: the real SDK, a loopback server, real time."""
+"""Somebody talks over an agent on OpenAI Realtime: the real SDK, a loopback server."""
 
 import asyncio
 import logging

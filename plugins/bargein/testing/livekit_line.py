@@ -1,4 +1,4 @@
-"""Who calls a LiveKit session? Caller audio in real time, a recogniser that knows the script, and
+"""Who calls a LiveKit session? Caller audio as it comes, a recogniser that knows the script, and
 what the caller hears."""
 
 from __future__ import annotations
