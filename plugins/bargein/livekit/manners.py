@@ -77,6 +77,8 @@ class Bargein(Manners[LiveKitCall]):
     `session` does all of that in one call. Events as on every host: ``@manners.on("yield")``.
     """
 
+    _host = "livekit"
+
     def _open(self, rules: Rules, resumption: Resumption) -> LiveKitCall:
         return LiveKitCall(rules, resumption)
 

@@ -59,6 +59,8 @@ class Bargein(Manners[PipecatCall]):
     message that had to be heard, and ``on_receipt_stored`` when the store has it.
     """
 
+    _host = "pipecat"
+
     def _open(self, rules: Rules, resumption: Resumption) -> PipecatCall:
         return PipecatCall(rules, resumption)
 
