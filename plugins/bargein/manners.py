@@ -149,7 +149,7 @@ class Manners(Generic[C]):
                 as ``"calls/{call}.jsonl"``, a function that takes a line, or a `Journal`, which can
                 also be told to write transcripts.
             watchers: told of overlaps as they go, in this call and in others that share them:
-                `Interruptions`, `Alerts`, `bargein.journal.otel.Telemetry`, or a `Watcher` of yours.
+                `Interruptions`, `Alerts`, `bargein.journal.otel.Telemetry`, a `Watcher` of yours.
             call_id: what the journal and watchers call this call; made up where it is empty.
             agent: which agent this is, and its version: ``"desk@1.4"``.
             **options: further arguments of `standard_rules`.
@@ -364,7 +364,7 @@ class Manners(Generic[C]):
 
     @property
     def interruptions(self) -> Interruptions:
-        """The interruptions of this call so far: how often, of which kinds, and which were false."""
+        """This call's interruptions so far: how often, of which kinds, and which were false."""
         return self._watching.interruptions
 
     @property

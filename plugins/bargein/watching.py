@@ -44,7 +44,9 @@ class Watching:
             agent=agent,
             began_at=datetime.now(UTC) - timedelta(milliseconds=call.clock_ms()),
         )
-        book = self._journal and self._journal.open(self.facts, call.report, version=__version__)
+        book = None
+        if self._journal is not None:
+            book = self._journal.open(self.facts, call.report, version=__version__)
 
         def listens(caller_words: str, agent_said: str) -> bool:
             judged = judges(caller_words, agent_said=agent_said, is_final=True)

@@ -102,8 +102,8 @@ class Alerts(Watcher):
             self._say(
                 Alert(
                     trouble=Trouble.INTERRUPTION_RATE,
-                    text=f"{who} is interrupted {spike.rate:.2f} times a minute, {spike.baseline:.2f}"
-                    f" is usual (the last {spike.calls} calls)",
+                    text=f"{who} is interrupted {spike.rate:.2f} times a minute,"
+                    f" {spike.baseline:.2f} is usual (the last {spike.calls} calls)",
                     agent=call.agent,
                     call_id=call.call_id,
                     value=spike.rate,

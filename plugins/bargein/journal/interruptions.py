@@ -105,7 +105,9 @@ class Interruptions(Watcher):
             return
         key = (call.call_id, episode.number)
         known = self._found.get(key)
-        at_s = self._clock() - (at_ms - episode.decided_at_ms) / 1000 if known is None else known.at_s
+        at_s = (
+            self._clock() - (at_ms - episode.decided_at_ms) / 1000 if known is None else known.at_s
+        )
         self._found[key] = Interrupted(
             call_id=call.call_id, agent=call.agent, at_s=at_s, episode=episode
         )

@@ -284,7 +284,9 @@ class _Scribe:
         with self._starting:
             if self._thread is None:
                 # A daemon: a sink that hangs must not keep the process from ending.
-                self._thread = threading.Thread(target=self.run, name="bargein journal", daemon=True)
+                self._thread = threading.Thread(
+                    target=self.run, name="bargein journal", daemon=True
+                )
                 self._thread.start()
                 _SCRIBES.add(self)
         self._more.set()
