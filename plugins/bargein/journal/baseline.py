@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-_MOST = 3.0
+_MOST = 4.0
 """What one call may add to the doubt: one caller is no trend."""
 
 
@@ -34,15 +34,15 @@ class Sensitivity:
     """The rise to look for; a smaller one takes longer, one by less than 44 % is never told."""
     floor_per_minute: float = 0.1
     """A baseline lower than this counts as this: from nothing to a little is no spike."""
-    certainty: float = 8.0
+    certainty: float = 9.0
     """How sure to be, as the logarithm of the odds."""
-    min_calls: int = 50
+    min_calls: int = 100
     """Before so many calls nothing is told: there is no baseline yet."""
     min_interruptions: int = 8
     """A rise of fewer is not told."""
     half_life_calls: float = 300
     """How slowly the baseline follows."""
-    quiet_calls: int = 240
+    quiet_calls: int = 60
     """For so long after a spike nothing is told, while the baseline gets used to what it is now."""
 
     def __post_init__(self) -> None:
