@@ -59,6 +59,7 @@ class Rig:
         word_times: bool = True,
         tts: ScriptedTTS | None = None,
         user_params: dict[str, Any] | None = None,
+        traced: bool = False,
     ) -> None:
         self.manners = manners or Bargein()
         self.decided: list[str] = []
@@ -89,6 +90,7 @@ class Rig:
             params=PipelineParams(audio_out_sample_rate=24000, audio_in_sample_rate=16000),
             enable_rtvi=False,
             cancel_on_idle_timeout=False,
+            enable_tracing=traced,
         )
         self._started = asyncio.Event()
         self.worker.add_event_handler("on_pipeline_started", self._on_started)

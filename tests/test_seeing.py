@@ -32,7 +32,8 @@ async def on_pipecat(**options: Any) -> Rig:
         await rig.voice(False)
         await rig.until(lambda: rig.said("user") == [SAID])
 
-    return await Rig(bargein.pipecat.Bargein(detectors=(), **options)).run(script)
+    manners = bargein.pipecat.Bargein(detectors=(), **options)
+    return await Rig(manners, traced=True).run(script)
 
 
 async def on_livekit(**options: Any) -> LiveKitRig:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -43,14 +44,15 @@ from .stage import Part, Played, Stage, play_calls, play_side_by_side
 __all__ = ["Played", "play", "play_all"]
 
 
-async def play(scene: Scene, rules: Rules | None = None) -> Played:
+async def play(scene: Scene, rules: Rules | None = None, **options: Any) -> Played:
     """Play a scene through a pipeline of the host's own parts; each of its calls is one of its own.
 
     Args:
         scene: what happens.
         rules: instead of the ones the scene asks for.
+        **options: further arguments of `Bargein`.
     """
-    return await play_calls(scene, rules, _play_call)
+    return await play_calls(scene, rules, partial(_play_call, options))
 
 
 async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Played]:
@@ -58,8 +60,8 @@ async def play_all(scenes: Iterable[Scene], *, at_once: int = 6) -> dict[str, Pl
     return await play_side_by_side(scenes, play, at_once=at_once)
 
 
-async def _play_call(part: Part) -> None:
-    manners = Bargein(**part.manners())
+async def _play_call(options: Mapping[str, Any], part: Part) -> None:
+    manners = Bargein(**part.manners(), **options)
     context = LLMContext([{"role": "user", "content": "Hello."}])
     pair = LLMContextAggregatorPair(
         context,
