@@ -191,7 +191,9 @@ def test_locks_and_undelivered_messages_are_counted_up_and_down(backend: Backend
 
 
 def test_the_dashboard_asks_for_what_there_is(backend: Backend) -> None:
-    everything(backend).play(receipt(Delivery.CUT, pending=True))
+    call = everything(backend)
+    call.play(receipt(Delivery.CUT, pending=True))
+    call.observer.close()
     there = {name.replace(".", "_") for name in backend.points()}
     board = json.loads(DASHBOARD.read_text("utf-8"))
     asked = set(re.findall(r"\bbargein_\w+(?=\{)", json.dumps(board["panels"])))

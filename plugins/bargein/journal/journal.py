@@ -289,7 +289,8 @@ class _Scribe:
                 )
                 self._thread.start()
                 _SCRIBES.add(self)
-        self._more.set()
+        if not self._more.is_set():
+            self._more.set()
 
     def _empty(self) -> None:
         """Write down what waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 from bargein.core.decisions import Decision
@@ -47,10 +48,9 @@ def hiding(allowed: Allowed) -> Callable[[Entry], Entry]:
 def sizes(entry: Entry) -> dict[str, Any]:
     """How much is said in an entry, in words and characters."""
     found: dict[str, Any] = {}
-    for name in ("text", "heard", "unheard"):
-        text = getattr(entry, name, None)
-        if isinstance(text, str):
-            found[f"{name}_words"], found[f"{name}_chars"] = len(text.split()), len(text)
+    for name in _measured(type(entry)):
+        text = getattr(entry, name)
+        found[f"{name}_words"], found[f"{name}_chars"] = len(text.split()), len(text)
     if whole := found.get("heard_chars", 0) + found.get("unheard_chars", 0):
         found["progress"] = round(found["heard_chars"] / whole, 3)
     return found
@@ -62,9 +62,19 @@ def _as_it_is(entry: Entry) -> Entry:
 
 def _wordless(entry: Entry) -> Entry:
     hidden: dict[str, Any] = {}
-    for one in fields(entry):
-        if one.name in _TEXTS and getattr(entry, one.name):
-            hidden[one.name] = ""
-        elif one.name == "tools" and getattr(entry, one.name):
-            hidden["tools"] = tuple((name, "") for name, _ in getattr(entry, one.name))
+    for name in _wordy(type(entry)):
+        value = getattr(entry, name)
+        if value:
+            hidden[name] = "" if isinstance(value, str) else tuple((tool, "") for tool, _ in value)
     return replace(entry, **hidden) if hidden else entry
+
+
+@cache
+def _wordy(kind: type[Entry]) -> tuple[str, ...]:
+    """Which fields may hold words; most entries have none, and there are many of those."""
+    return tuple(one.name for one in fields(kind) if one.name in _TEXTS or one.name == "tools")
+
+
+@cache
+def _measured(kind: type[Entry]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind) if one.name in ("text", "heard", "unheard"))
