@@ -25,11 +25,11 @@ class Spike:
 class Sensitivity:
     """When a rise is worth telling.
 
-    What is certain takes interruptions. In simulated traffic (a call a minute, of three minutes; 400
+    To be sure takes interruptions. In simulated traffic (a call a minute, of three minutes; 400
     rises, 100 weeks without one) a rate that doubles was told within 15 calls in 97 % of the rises
     at six interruptions a call (median 7 calls), in 78 % at three (median 11), in 43 % at one and a
-    half (median 17); there was a false alert in a month or two. Raise ``certainty`` for fewer of
-    those and a later alert.
+    half (median 17), with a false alert every four to seven weeks. Raise ``certainty`` for fewer of
+    those and later alerts.
     """
 
     factor: float = 2.0
