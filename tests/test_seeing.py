@@ -13,7 +13,8 @@ import bargein.livekit
 import bargein.pipecat
 from bargein import Kind
 from bargein.core import trace
-from bargein.journal import CallFacts, Episode, Journal, Watcher
+from bargein.journal import Alert, Alerts, CallFacts, Episode, Journal, Trouble, Watcher
+from bargein.memory import MemoryStore
 from livekit_rig import LiveKitRig
 from rig import Rig
 
@@ -132,3 +133,22 @@ async def test_a_journal_that_fails_or_hangs_costs_the_call_nothing(call: Call, 
     assert sorted(
         one for one in expected for line in told if f"{one} failed" in str(line)
     ) == sorted(expected)
+
+
+class Down(MemoryStore):
+    """A store that nobody reaches."""
+
+    async def get(self, owner: str) -> dict[str, bytes]:
+        raise ConnectionError(owner)
+
+
+@HOSTS
+async def test_a_store_that_is_down_is_an_alert_and_a_line_of_the_journal(call: Call) -> None:
+    told: list[Alert] = []
+    lines: list[str] = []
+    await call(
+        store=Down(), caller="+4930901820", watchers=[Alerts(told.append)], journal=lines.append
+    )
+    assert [one.trouble for one in told] == [Trouble.STORE_DOWN]
+    troubles = [line for line in map(json.loads, lines) if line.get("what") == "trouble"]
+    assert {line["where"] for line in troubles} == {"store"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from bargein import __version__
 from bargein.call import Call
 from bargein.core.decisions import Kind
 from bargein.core.overlap import Ruling
-from bargein.journal import CallFacts, Interruptions, Journal, Observer, Watcher
+from bargein.journal import CallFacts, CallJournal, Interruptions, Journal, Observer, Watcher
 from bargein.language import Judges
 
 
@@ -44,9 +45,10 @@ class Watching:
             agent=agent,
             began_at=datetime.now(UTC) - timedelta(milliseconds=call.clock_ms()),
         )
-        book = None
+
+        opens: Callable[[], CallJournal] | None = None
         if self._journal is not None:
-            book = self._journal.open(self.facts, call.report, version=__version__)
+            opens = partial(self._journal.open, self.facts, call.report, version=__version__)
 
         def listens(caller_words: str, agent_said: str) -> bool:
             judged = judges(caller_words, agent_said=agent_said, is_final=True)
@@ -54,7 +56,7 @@ class Watching:
 
         observer = Observer(
             self.facts,
-            journal=book,
+            journal=opens,
             watchers=(self.interruptions, *watchers),
             listens=listens,
             now_ms=lambda: call.now_ms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import inspect
 import json
 import os
@@ -144,7 +145,7 @@ class CallJournal:
         # Here and not in the thread: a line that is dropped must not take with it what the
         # redaction has learned from it.
         self._hide = hiding(allowed)
-        self._out = _Outlet(sink, _on_loop(report))
+        self._out = _Outlet(sink, report)
         self._entries = 0
         self._dropped = 0
         self._missing = 0
@@ -198,6 +199,7 @@ class CallJournal:
         self._scribe.close(self._out)
 
     def _put(self, line: Callable[[], str], at_ms: int) -> None:
+        self._out.note_loop()
         self._tell_missing(at_ms)
         if not self._scribe.put(self._out, line):
             self._missing += 1
@@ -223,11 +225,28 @@ class _Function:
 
 
 class _Outlet:
-    """A sink, and who is told of its failures."""
+    """A sink, and who is told of its failures, where the call runs."""
 
     def __init__(self, sink: Sink, report: Report) -> None:
         self.sink = sink
-        self.report = report
+        self._report = report
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def note_loop(self) -> None:
+        """The call runs here; it may have been set up before there was a loop."""
+        if self._loop is None:
+            with contextlib.suppress(RuntimeError):
+                self._loop = asyncio.get_running_loop()
+
+    def report(self, where: str, error: Exception) -> None:
+        """Tell of a failure, from whatever thread."""
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._report, where, error)
+                return
+        except RuntimeError:
+            pass  # that loop is over
+        self._report(where, error)
 
 
 class _Scribe:
@@ -318,19 +337,3 @@ def _last_lines() -> None:
         mark = scribe.mark()
         while not scribe.passed(mark) and time.monotonic() < until:
             time.sleep(_GATHER_S)
-
-
-def _on_loop(report: Report) -> Report:
-    """The same, told where the call runs, from whatever thread."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return report
-
-    def tell(where: str, error: Exception) -> None:
-        try:
-            loop.call_soon_threadsafe(report, where, error)
-        except RuntimeError:
-            report(where, error)  # that loop is over
-
-    return tell

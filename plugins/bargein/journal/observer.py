@@ -26,7 +26,7 @@ class Observer:
         self,
         facts: CallFacts,
         *,
-        journal: CallJournal | None,
+        journal: Callable[[], CallJournal] | None,
         watchers: Sequence[Watcher],
         listens: Listening,
         now_ms: Callable[[], int],
@@ -34,11 +34,11 @@ class Observer:
         host_turn: Callable[[], object | None] = lambda: None,
         stuck_ms: int = STUCK_MS,
     ) -> None:
-        """Observe from now on.
+        """Observe from the first entry on: before that there is no call.
 
         Args:
             facts: which call.
-            journal: where it is written down.
+            journal: opens what it is written down in.
             watchers: told of what comes of overlaps.
             listens: whether words of the caller's only listen.
             now_ms: the call's clock.
@@ -47,7 +47,8 @@ class Observer:
             stuck_ms: how long an overlap may stay undecided.
         """
         self._facts = facts
-        self._journal = journal
+        self._open_journal = journal
+        self._journal: CallJournal | None = None
         self._watchers = list(watchers)
         self._follow = Follower(listens)
         self._now_ms = now_ms
@@ -57,10 +58,9 @@ class Observer:
         self._number = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_for = 0
+        self._begun = False
         self._closed = False
         self._troubled = False
-        for watcher in self._watchers:
-            self._guarded(watcher, watcher.opened, facts, now_ms())
 
     def happened(self, event: Event) -> None:
         """An event of the call, in order."""
@@ -82,6 +82,7 @@ class Observer:
         if self._closed or self._troubled:
             return
         self._troubled = True
+        self._begin()
         # A journal that fails is not told so: that line would be the next to fail.
         if self._journal is not None and where != "journal":
             self._journal.note(self._now_ms(), "trouble", where=where)
@@ -94,6 +95,8 @@ class Observer:
         if self._closed:
             return
         self._closed = True
+        if not self._begun:
+            return
         self._watch_for(None)
         at_ms = self._now_ms()
         self._tell(self._follow.close(), at_ms)
@@ -105,6 +108,7 @@ class Observer:
     def _take(self, entry: Event | Decision) -> None:
         if self._closed:
             return
+        self._begin()
         about, news = self._follow(entry)
         if self._journal is not None:
             self._journal.write(entry, about)
@@ -116,6 +120,15 @@ class Observer:
             for watcher in self._watchers:
                 self._guarded(watcher, watcher.onset, self._facts, one, turn)
         self._watch_for(self._follow.undecided)
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if self._open_journal is not None:
+            self._journal = self._open_journal()
+        for watcher in self._watchers:
+            self._guarded(watcher, watcher.opened, self._facts, self._now_ms())
 
     def _tell(self, news: Sequence[Episode], at_ms: int) -> None:
         for episode in news:

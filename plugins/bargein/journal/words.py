@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from bargein.core.decisions import Decision
 from bargein.core.events import ControlRaised, Event
@@ -15,8 +14,18 @@ from bargein.core.trace import Redaction
 Entry: TypeAlias = Event | Decision
 
 _TEXTS = frozenset(
-    {"text", "heard", "unheard", "caller_words", "context_note", "result", "topic", "task"}
+    {"text", "heard", "unheard", "caller_words", "context_note", "result", "topic", "task", "tools"}
 )
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    kind: tuple(one.name for one in fields(kind))
+    for kind in (*get_args(Event), *get_args(Decision))
+}
+_WORDY = {kind: tuple(n for n in names if n in _TEXTS) for kind, names in _FIELDS.items()}
+"""Which fields may hold words: most entries have none, and there are many of those."""
+_MEASURED = {
+    kind: tuple(n for n in names if n in ("text", "heard", "unheard"))
+    for kind, names in _FIELDS.items()
+}
 _KEY = re.compile(r"^(dtmf:).*", re.DOTALL)
 
 
@@ -48,7 +57,7 @@ def hiding(allowed: Allowed) -> Callable[[Entry], Entry]:
 def sizes(entry: Entry) -> dict[str, Any]:
     """How much is said in an entry, in words and characters."""
     found: dict[str, Any] = {}
-    for name in _measured(type(entry)):
+    for name in _MEASURED[type(entry)]:
         text = getattr(entry, name)
         found[f"{name}_words"], found[f"{name}_chars"] = len(text.split()), len(text)
     if whole := found.get("heard_chars", 0) + found.get("unheard_chars", 0):
@@ -62,19 +71,8 @@ def _as_it_is(entry: Entry) -> Entry:
 
 def _wordless(entry: Entry) -> Entry:
     hidden: dict[str, Any] = {}
-    for name in _wordy(type(entry)):
+    for name in _WORDY[type(entry)]:
         value = getattr(entry, name)
         if value:
             hidden[name] = "" if isinstance(value, str) else tuple((tool, "") for tool, _ in value)
     return replace(entry, **hidden) if hidden else entry
-
-
-@cache
-def _wordy(kind: type[Entry]) -> tuple[str, ...]:
-    """Which fields may hold words; most entries have none, and there are many of those."""
-    return tuple(one.name for one in fields(kind) if one.name in _TEXTS or one.name == "tools")
-
-
-@cache
-def _measured(kind: type[Entry]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind) if one.name in ("text", "heard", "unheard"))
