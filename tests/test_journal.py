@@ -5,13 +5,15 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from bargein import (
     CallEnded,
     ControlRaised,
+    Decision,
+    Event,
     HoldFloor,
     Kind,
     MessageLocked,
@@ -350,3 +352,17 @@ def test_a_hold_keeps_the_number_of_its_overlap_until_the_next_onset() -> None:
     assert [about.get("overlap") for about in abouts] == [None, 1, 1, 1, 1]
     (episode,) = follow.close()
     assert (episode.onset_to_decision_ms, episode.onset_to_silence_ms) == (800, 850)
+
+
+NO_WORDS = {"message_id", "call_id", "name", "source", "language"}
+"""What the application names, or a recogniser; a key that was pressed is hidden in ``name``."""
+
+
+def test_every_field_that_may_hold_words_is_known_to_hold_them() -> None:
+    """A new event must not bring a transcript into journals that want none."""
+    from bargein.journal.words import _TEXTS
+
+    for kind in (*get_args(Event), *get_args(Decision)):
+        for name, hint in get_type_hints(kind).items():
+            if hint is str or "tuple" in str(hint):
+                assert name in _TEXTS | NO_WORDS | {"broken_by"}, f"{kind.__name__}.{name}"

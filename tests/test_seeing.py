@@ -152,3 +152,45 @@ async def test_a_store_that_is_down_is_an_alert_and_a_line_of_the_journal(call: 
     assert [one.trouble for one in told] == [Trouble.STORE_DOWN]
     troubles = [line for line in map(json.loads, lines) if line.get("what") == "trouble"]
     assert {line["where"] for line in troubles} == {"store"}
+
+
+CODE = "Your code is 4 2 7 1, I repeat, 4 2 7 1, and once more, 4 2 7 1."
+
+
+async def hangs_up_on_pipecat(**options: Any) -> Rig:
+    async def script(rig: Rig) -> None:
+        await rig.manners.say(CODE, must_hear=True, message_id="code")
+        await rig.until(lambda: rig.manners.floor == "agent")
+        await rig.hears("was that 4271")
+        await asyncio.sleep(0.8)
+        await rig.worker.cancel()
+
+    return await Rig(bargein.pipecat.Bargein(detectors=(), **options)).run(script)
+
+
+async def hangs_up_on_livekit(**options: Any) -> LiveKitRig:
+    async def script(rig: LiveKitRig) -> None:
+        await rig.manners.say(rig.session, CODE, must_hear=True, message_id="code")
+        await rig.until(lambda: rig.manners.floor == "agent")
+        rig.hears("was that 4271")
+        await asyncio.sleep(0.8)
+
+    rig = LiveKitRig(bargein.livekit.Bargein(detectors=(), **options))
+    return await rig.run(script, hang_up=True)
+
+
+@pytest.mark.parametrize("call", [hangs_up_on_pipecat, hangs_up_on_livekit])
+async def test_a_code_cut_by_a_hang_up_is_an_alert_and_stays_a_secret(call: Call) -> None:
+    told: list[Alert] = []
+    lines: list[str] = []
+    journal = Journal(lines.append, transcripts=True)
+    await call(journal=journal, watchers=[Alerts(told.append)])
+    (alert,) = told
+    assert (alert.trouble, "message code" in alert.text) == (Trouble.LOCK_CUT, True)
+    assert json.loads(lines[-1])["what"] == "ended"
+    (receipt,) = [line for line in map(json.loads, lines) if line["type"] == "FileReceipt"]
+    assert receipt["state"] == "cut"
+    assert receipt["about"]["heard_chars"] > 0
+    text = "".join(lines)
+    assert "was that xxxx" in text
+    assert not [code for code in ("4 2 7", "427") if code in text]
