@@ -105,6 +105,24 @@ def test_the_recording_has_both_voices(ours: dict[str, Any], out: Path) -> None:
     assert caller > 1000
 
 
+def test_the_page_of_the_call_shows_its_trace(ours: dict[str, Any], out: Path) -> None:
+    """What was decided is on it, and the trace behind it reads back."""
+    from bargein.core import trace
+
+    lines = (out / "ours.jsonl").read_text("utf-8").splitlines()
+    decided = [one.reason.value for one in trace.read_all(lines) if hasattr(one, "reason")]
+    text = (out / "report.html").read_text("utf-8")
+    block = text.partition('<script type="application/json" id="data">')[2]
+    (call,) = json.loads(block.partition("</script>")[0])["calls"]
+    assert call["title"] == "bargein"
+    assert call["problems"] == []
+    assert [mark["reason"] for mark in call["marks"] if mark["type"] != "Cut"] == decided
+    assert "critical message" in decided
+    assert len(call["peaks"]) == 2
+    lasts_ms = ours["lasted_s"] * 1000
+    assert lasts_ms - 5000 < call["until"] < lasts_ms + 1000
+
+
 def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a file")

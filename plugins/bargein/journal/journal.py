@@ -15,7 +15,7 @@ from bargein.core.events import Event
 from bargein.core.trace import NOTE, SCHEMA, write
 
 from .episode import Episode, summary
-from .scribe import GATHER_S, PATIENCE_S, Outlet, Report, Scribe
+from .scribe import PATIENCE_S, Outlet, Report, Scribe
 from .sinks import JournalError, RotatingFile, Sink, checked, path_for
 from .watcher import CallFacts
 from .words import Allowed, hiding, sizes
@@ -107,13 +107,9 @@ class Journal:
 
     async def flush(self, patience_s: float = PATIENCE_S) -> bool:
         """Wait until what has been written so far is out; False if that takes too long."""
-        until = time.monotonic() + patience_s
-        mark = self._scribe.mark()
-        while not self._scribe.passed(mark):
-            if time.monotonic() >= until:
-                return False
-            await asyncio.sleep(GATHER_S)
-        return True
+        until_s = time.monotonic() + patience_s
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, self._scribe.passed, self._scribe.mark(), until_s)
 
 
 class CallJournal:

@@ -60,6 +60,7 @@ class Scribe:
         self._thread: threading.Thread | None = None
         self._put = 0
         self._taken = 0
+        self._passed = threading.Condition()
         self.dropped = 0
 
     @property
@@ -81,8 +82,12 @@ class Scribe:
     def mark(self) -> int:
         return self._put
 
-    def passed(self, mark: int) -> bool:
-        return self._taken >= mark
+    def passed(self, mark: int, until_s: float) -> bool:
+        """Wait until what was put before that mark is out; False if it is not, so late."""
+        with self._passed:
+            return self._passed.wait_for(
+                lambda: self._taken >= mark, timeout=max(0.0, until_s - time.monotonic())
+            )
 
     def run(self) -> None:
         """The thread: writes what comes, and ends when nothing has come for a while."""
@@ -123,7 +128,9 @@ class Scribe:
             except Exception as error:
                 self.dropped += line is not None
                 out.report("journal", error)
-            self._taken += 1
+            with self._passed:
+                self._taken += 1
+                self._passed.notify_all()
 
 
 _SCRIBES: weakref.WeakSet[Scribe] = weakref.WeakSet()
@@ -134,6 +141,4 @@ def _last_lines() -> None:
     """A process that ends gives its journals a last moment."""
     until = time.monotonic() + PATIENCE_S
     for scribe in list(_SCRIBES):
-        mark = scribe.mark()
-        while not scribe.passed(mark) and time.monotonic() < until:
-            time.sleep(GATHER_S)
+        scribe.passed(scribe.mark(), until)
