@@ -325,6 +325,7 @@ class Manners(Generic[C]):
 
     async def _end(self) -> None:
         """The call is over: let what it leaves be stored."""
+        self._call.close()  # a host ends its parts in an order of its own
         try:
             if self._shelf is not None:
                 await self._shelf.close()
