@@ -26,6 +26,15 @@ RUNS = [
 """Without the extra `prometheus` there is nothing to run."""
 
 
+IN_VIRTUAL_TIME = """
+import asyncio, runpy, sys
+from bargein.testing import virtual_time
+asyncio.run = virtual_time.run
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in ROOT.glob("examples/*.py")} == set(TELLING)
 
@@ -50,6 +59,8 @@ async def test_every_example_shows_what_it_says() -> None:
 async def _run(name: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-c",
+        IN_VIRTUAL_TIME,
         str(ROOT / "examples" / f"{name}.py"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

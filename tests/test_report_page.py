@@ -19,7 +19,7 @@ from bargein.cli import main
 from chromium import BINARY, MISSING, Page, chromium
 from test_report import OURS, STOCK, write
 
-pytestmark = pytest.mark.skipif(BINARY is None, reason=MISSING)
+pytestmark = [pytest.mark.real_time, pytest.mark.skipif(BINARY is None, reason=MISSING)]
 
 TIP = "(one => !one.hidden && one.textContent)(document.getElementById('tip'))"
 OPENS_MS = 2_000

@@ -46,7 +46,7 @@ class Alert:
     call_id: str
     """In which call it was noticed."""
     value: float | None = None
-    """The rate, in interruptions a minute; or for how many ms it has been stuck."""
+    """The rate, in interruptions a minute of the agent's speech; or for how many ms it has been stuck."""
     baseline: float | None = None
     """What is usual for that agent."""
 
@@ -87,23 +87,34 @@ class Alerts(Watcher):
         self._told: dict[tuple[Trouble, str], float] = {}
         self._baselines: dict[str, Baseline] = {}
         self._newest: dict[str, str] = {}
-        self._calls: dict[str, int] = {}
+        self._yielded: dict[str, int] = {}
+        """Interruptions of a call that the end of the agent's speech has not followed yet."""
 
     def baseline(self, agent: str) -> float | None:
-        """What is usual for an agent, in interruptions a minute of call; None where it is new."""
+        """What is usual for an agent, in interruptions a minute of its speech; None if it is new."""
         known = self._baselines.get(agent)
         return known.rate if known is not None and known.calls else None
 
     def call_ended(self, call: CallFacts, *, interruptions: int, minutes: float) -> None:
-        """One more call of an agent is over; for calls that are counted elsewhere."""
-        spike = self._baseline(call).take(interruptions, minutes)
+        """One more call of an agent is over; for calls that are counted elsewhere.
+
+        Args:
+            call: which.
+            interruptions: how many it had.
+            minutes: how long the agent spoke in it.
+        """
+        self._count(call, interruptions, minutes)
+        self._baseline(call).ended(call.call_id)
+
+    def _count(self, call: CallFacts, interruptions: int, minutes: float) -> None:
+        spike = self._baseline(call).take(call.call_id, interruptions, minutes)
         if spike is not None:
             who = f"the agent {call.agent}" if call.agent else "the agent"
             self._say(
                 Alert(
                     trouble=Trouble.INTERRUPTION_RATE,
-                    text=f"{who} is interrupted {spike.rate:.2f} times a minute,"
-                    f" {spike.baseline:.2f} is usual (the last {spike.calls} calls)",
+                    text=f"{who} is interrupted {spike.rate:.2f} times a minute of its speech,"
+                    f" {spike.baseline:.2f} is usual (in {spike.calls} calls)",
                     agent=call.agent,
                     call_id=call.call_id,
                     value=spike.rate,
@@ -113,12 +124,14 @@ class Alerts(Watcher):
 
     # --- what is told ---
 
-    def opened(self, call: CallFacts, at_ms: int) -> None:  # noqa: ARG002
-        self._calls[call.call_id] = 0
-
     def overlap(self, call: CallFacts, episode: Episode, at_ms: int) -> None:  # noqa: ARG002
         if episode.interrupts and not episode.over:
-            self._calls[call.call_id] = self._calls.get(call.call_id, 0) + 1
+            self._yielded[call.call_id] = self._yielded.get(call.call_id, 0) + 1
+
+    def spoke(self, call: CallFacts, from_ms: int, until_ms: int) -> None:
+        # Not when it yields: an interruption is held against the speech that it ended.
+        interruptions = self._yielded.pop(call.call_id, 0)
+        self._count(call, interruptions, (until_ms - from_ms) / 60_000)
 
     def stuck(self, call: CallFacts, episode: Episode, at_ms: int) -> None:
         for_ms = at_ms - episode.onset_at_ms
@@ -150,10 +163,10 @@ class Alerts(Watcher):
                 key=call.agent,
             )
 
-    def closed(self, call: CallFacts, at_ms: int) -> None:
-        interruptions = self._calls.pop(call.call_id, None)
-        if interruptions is not None:
-            self.call_ended(call, interruptions=interruptions, minutes=at_ms / 60_000)
+    def closed(self, call: CallFacts, at_ms: int) -> None:  # noqa: ARG002
+        if interruptions := self._yielded.pop(call.call_id, 0):
+            self._count(call, interruptions, 0.0)
+        self._baseline(call).ended(call.call_id)
 
     # --- whom to tell ---
 

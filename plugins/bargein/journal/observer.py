@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from bargein.core.decisions import Decision, FileReceipt
-from bargein.core.events import Event, MessageLocked
+from bargein.core.events import Event, MessageLocked, PlayoutStarted, PlayoutStopped
 
 from .episode import Episode
 from .follow import Follower, Listening
@@ -61,6 +61,7 @@ class Observer:
         self._begun = False
         self._closed = False
         self._troubled = False
+        self._spoken_from_ms: int | None = None
 
     def happened(self, event: Event) -> None:
         """An event of the call, in order."""
@@ -68,6 +69,9 @@ class Observer:
         if isinstance(event, MessageLocked):
             for watcher in self._watchers:
                 self._guarded(watcher, watcher.locked, self._facts, event)
+        elif isinstance(event, PlayoutStarted | PlayoutStopped):
+            self._spoke(event.at_ms)
+            self._spoken_from_ms = event.at_ms if isinstance(event, PlayoutStarted) else None
 
     def decided(self, decision: Decision) -> None:
         """A decision of the call, in order."""
@@ -99,6 +103,7 @@ class Observer:
             return
         self._watch_for(None)
         at_ms = self._now_ms()
+        self._spoke(at_ms)
         self._tell(self._follow.close(), at_ms)
         if self._journal is not None:
             self._journal.close(at_ms)
@@ -136,6 +141,13 @@ class Observer:
                 self._journal.overlap(at_ms, episode)
             for watcher in self._watchers:
                 self._guarded(watcher, watcher.overlap, self._facts, episode, at_ms)
+
+    def _spoke(self, until_ms: int) -> None:
+        if self._spoken_from_ms is None:
+            return
+        from_ms, self._spoken_from_ms = self._spoken_from_ms, None
+        for watcher in self._watchers:
+            self._guarded(watcher, watcher.spoke, self._facts, from_ms, until_ms)
 
     def _watch_for(self, undecided: Episode | None) -> None:
         number = undecided.number if undecided is not None and self._watchers else 0

@@ -17,7 +17,7 @@ class CallFacts:
 
     call_id: str
     host: str
-    """``"pipecat"`` or ``"livekit"``."""
+    """``"pipecat"``, ``"livekit"`` or ``"realtime"``."""
     agent: str = ""
     """Which agent, and its version: ``"desk@1.4"``."""
     began_at: datetime
@@ -49,6 +49,9 @@ class Watcher:
     def overlap(self, call: CallFacts, episode: Episode, at_ms: int) -> None:
         """News of an overlap: the agent yields; what came of it (``episode.over``); or that what
         was left unsaid is gone on with (``episode.over`` again)."""
+
+    def spoke(self, call: CallFacts, from_ms: int, until_ms: int) -> None:
+        """The agent was heard from here to there: all of a message, or what an interruption left."""
 
     def locked(self, call: CallFacts, message: MessageLocked) -> None:
         """A message that must be heard was handed in. Its text may be a secret."""

@@ -1,0 +1,83 @@
+"""Weeks of simulated calls: who is interrupted when? The same for the same seed."""
+
+import heapq
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bargein.journal import Alert, Alerts, CallFacts, Episode, Outcome
+
+WEEK = 7 * 24 * 60
+CALL_MINUTES = 3.0
+TURN_MINUTES = 10 / 60
+"""The agent says something of that length, and so does the caller; exponentially distributed."""
+
+
+@dataclass
+class Traffic:
+    """A call a minute, each of another length. Callers interrupt at random, somewhat more often by
+    day than by night."""
+
+    seed: int
+    per_call: float
+    """The usual interruptions in a call."""
+    diversity: float = 0.0
+    """The variance of callers' own rates, of 1."""
+    rises_at: float = math.inf
+    """When callers begin to interrupt twice as often, in minutes; in calls that go on, too."""
+    told: list[Alert] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._per_minute = self.per_call / (CALL_MINUTES / 2)
+        self._alerts = Alerts(self.told.append)
+
+    def alerts(self, minutes: float) -> Iterator[float]:
+        """When somebody is told, as it happens."""
+        waiting: list[tuple[float, int, Iterator[float]]] = []
+        for minute in range(int(minutes)):
+            heapq.heappush(waiting, (minute, minute, self._call(minute)))
+            while waiting and waiting[0][0] < minute + 1:
+                at, number, call = heapq.heappop(waiting)
+                before = len(self.told)
+                after = next(call, None)
+                if after is not None:
+                    heapq.heappush(waiting, (after, number, call))
+                yield from [at] * (len(self.told) - before)
+
+    def _call(self, began: int) -> Iterator[float]:
+        """One call: yields when the agent's next words end, or the call."""
+        facts = CallFacts(call_id=str(began), host="core", agent="desk@1", began_at=_DAY)
+        caller = 1.0
+        if self.diversity:
+            caller = self._random.gammavariate(1 / self.diversity, self.diversity)
+        until = began + max(0.3, self._random.gammavariate(6, CALL_MINUTES / 6))
+        at, number = float(began), 0
+        while at < until:
+            end = min(until, at + self._random.expovariate(1 / TURN_MINUTES))
+            rate = caller * self._per_minute * (1 + 0.1 * math.sin(2 * math.pi * at / (24 * 60)))
+            talked_over = self._talked_over(at, rate)
+            yield min(end, talked_over)
+            if talked_over < end:
+                number, end = number + 1, talked_over
+                cut = Episode(
+                    number=number, onset_at_ms=0, outcome=Outcome.YIELD, by_caller=True
+                )
+                self._alerts.overlap(facts, cut, 0)
+            self._alerts.spoke(facts, round((at - began) * 60_000), round((end - began) * 60_000))
+            at = end + self._random.expovariate(1 / TURN_MINUTES)
+        yield until
+        self._alerts.closed(facts, round((until - began) * 60_000))
+
+    def _talked_over(self, at: float, rate: float) -> float:
+        """When a caller talks over what the agent says from now on."""
+        patience = self._random.expovariate(rate)
+        before = self.rises_at - at
+        if patience <= before:
+            return at + patience
+        return at + (patience / 2 if before <= 0 else before + (patience - before) / 2)
+
+
+_DAY = datetime(2026, 3, 1, tzinfo=UTC)
