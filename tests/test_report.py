@@ -17,6 +17,7 @@ from bargein.core.trace import SCHEMA
 from bargein.testing.core_player import play_logged
 from bargein.testing.rules import rules_of
 from bargein.testing.scene import load
+from told_by_lines import said_by
 
 SCENES = sorted((Path(__file__).parent / "scenes").glob("*.scene"))
 
@@ -97,7 +98,7 @@ def test_every_figure_comes_from_lines_that_say_so() -> None:
         "Caller spoke over the agent": [("1", (3,)), ("1", (3,))],
         "Agent stopped": [("1", (6,)), ("0", ())],
         "… needlessly": [("1", (6,)), ("0", ())],
-        "Words left unsaid": [("5", (1, 6)), ("0", ())],
+        "Words left unsaid": [("5", (1, 2, 4, 6)), ("0", ())],
         "Onset to softer voice (median)": [None, ("50 ms", (3, 4))],
         "Onset to decision (median)": [None, ("550 ms", (3, 7))],
         "Onset to silence (median)": [("300 ms", (3, 6)), None],
@@ -106,6 +107,30 @@ def test_every_figure_comes_from_lines_that_say_so() -> None:
         "Went on with the rest": [("0", ()), ("0", ())],
         "Turns taken": [("1", (8,)), ("0", ())],
     }
+
+
+@pytest.mark.parametrize("path", SCENES, ids=lambda path: path.stem)
+def test_every_number_of_the_table_is_what_its_lines_alone_say(path: Path) -> None:
+    scene = load(path)
+    events, decisions = play_logged(scene, rules_of(scene))
+    entries = sorted([*events, *decisions], key=lambda one: one.at_ms)
+    written = [trace.write(one) for one in entries]
+    (lines,) = read([f"{line}\n" for line in written], Problems()).values()
+    found = lanes(lines)
+    moved = moments(found, lines)
+    side_by_side([moved])
+    table = figures([Sum(lanes=found, lines=lines, moments=moved)])
+    assert len(table) > 3
+    for name, (cell,) in table:
+        if cell is not None:
+            assert (name, said_by(name, written, cell.lines)) == (name, cell.says)
+    for one in moved:
+        if one.stopped:
+            ends = (one.lines[0], one.of["silence_ms"])
+            told = said_by("Onset to silence (median)", written, ends)
+            assert one.did.endswith(f" after {told}")
+            numbers = sorted(set(one.lines))
+            assert said_by("Words left unsaid", written, numbers) == str(one.unsaid)
 
 
 def test_words_are_heard_up_to_the_cut_and_not_behind_it() -> None:

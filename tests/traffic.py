@@ -12,7 +12,7 @@ from bargein.journal import Alert, Alerts, CallFacts, Episode, Outcome
 WEEK = 7 * 24 * 60
 CALL_MINUTES = 3.0
 TURN_MINUTES = 10 / 60
-"""The agent says something of that length, and so does the caller; exponentially distributed."""
+"""The agent says something of about that length; so half a call is the agent's."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Traffic:
                 )
                 self._alerts.overlap(facts, cut, 0)
             self._alerts.spoke(facts, round((at - began) * 60_000), round((end - began) * 60_000))
-            at = end + self._random.expovariate(1 / TURN_MINUTES)
+            at = end + self._random.expovariate(1 / (end - at))  # the caller, for about as long
         yield until
         self._alerts.closed(facts, round((until - began) * 60_000))
 

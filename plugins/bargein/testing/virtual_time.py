@@ -48,7 +48,7 @@ class _Selector(selectors.DefaultSelector):
             if not ready:
                 self.passed_s += _monotonic() - began_s
             return ready
-        self.passed_s += max(0.0, timeout)
+        self.passed_s += max(0.0, float(timeout))  # whatever kind of number a caller sleeps
         return ready
 
 

@@ -70,7 +70,7 @@ def _unsaid(call: Sum) -> Figure | None:
     if not any(one.words for one in call.lanes.playouts):
         return None
     total = sum(one.unheard_words for one in cut)
-    return Figure(says=str(total), lines=tuple(number for one in cut for number in one.lines))
+    return Figure(says=str(total), lines=tuple(number for one in cut for number in one.sources))
 
 
 def _latency(field: str) -> Callable[[Sum], Figure | None]:

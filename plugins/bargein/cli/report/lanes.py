@@ -63,11 +63,21 @@ class Playout:
     completed: bool | None = None
     """None where the trace ends before it."""
     lines: list[int]
+    worded: list[int] = field(default_factory=list)
+    """The lines that say what it says."""
+    far: int | None = None
+    """The line that says how far it came: its last progress, or the decision to stop."""
     progress: list[tuple[int, int]] = field(default_factory=list)
-    """When how many letters had been heard."""
+    """When how many letters had been heard; each time more."""
     words: list[Word] = field(default_factory=list)
     unsaid: int = 0
     """How many words the decision to stop left unsaid, where the words themselves were not kept."""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Every line that tells how much of it was heard."""
+        far = () if self.far is None else (self.far,)
+        return (self.lines[0], *self.worded, *far, *self.lines[1:])
 
     @property
     def unheard_words(self) -> int:
@@ -121,7 +131,7 @@ class _Drawing:
         self._playing: Playout | None = None
         self._speaking = False
         self._words: tuple[Line, Line] | None = None  # partials that no final has followed yet
-        self._yielded_ms: int | None = None
+        self._yielded: Line | None = None
         self._floor: tuple[int, int, str] = (0, 0, "open")
         for line in lines:
             self._line(line)
@@ -135,8 +145,12 @@ class _Drawing:
                 self._playing = Playout(from_ms=line.at_ms, lines=[line.number])
             case "PlayoutWorded" if self._playing:
                 self._playing.text += line.text("text") or _unkept(line)
+                self._playing.worded.append(line.number)
             case "PlayoutProgressed" if self._playing:
-                self._playing.progress.append((line.at_ms, line.whole("heard_chars") or 0))
+                chars = line.whole("heard_chars") or 0
+                if not self._playing.progress or chars > self._playing.progress[-1][1]:
+                    self._playing.progress.append((line.at_ms, chars))
+                    self._playing.far = line.number
             case "PlayoutStopped":
                 self._stop(line, completed=line.true("completed", unsaid=True))
             case "UserSpeechStarted" if not self._speaking:
@@ -160,7 +174,7 @@ class _Drawing:
                 self._shows("softer", line)
             case "YieldFloor":
                 self._shows("softer", line)
-                self._yielded_ms = line.at_ms
+                self._yielded = line
                 if self._playing:
                     self._playing.unsaid = line.size("unheard_words")
             case "FileReceipt":
@@ -188,9 +202,11 @@ class _Drawing:
         one.words = words(one)
         if completed is not False or "·" not in one.text:
             one.unsaid = 0
+        elif one.unsaid and self._yielded is not None:
+            one.far = self._yielded.number
         self.done.playouts.append(one)
-        yielded = self._yielded_ms
-        ours = yielded is not None and line.at_ms - yielded <= YIELDS_WITHIN_MS
+        yielded = self._yielded
+        ours = yielded is not None and line.at_ms - yielded.at_ms <= YIELDS_WITHIN_MS
         if completed is False and not ours:
             self.done.marks.append(
                 Mark(
@@ -334,7 +350,7 @@ def words(one: Playout) -> list[Word]:
     """Each word of what was to be said: when, and whether it was heard."""
     points = [(one.from_ms, 0)]
     for at_ms, chars in one.progress:
-        if chars > points[-1][1]:
+        if chars > 0:
             points.append((at_ms, chars))
     far = points[-1][1]
     if one.completed is not False and far < len(one.text):

@@ -178,7 +178,7 @@ def _did(found: Moment, playing: Playout, lanes: Lanes, marks: list[Mark]) -> No
         found.stopped = True
         found.silence_ms = playing.until_ms - onset_ms
         found.unsaid = playing.unheard_words
-        found.lines.append(playing.lines[-1])
+        found.lines += playing.sources[1:] if found.unsaid else playing.lines[-1:]
         found.of["silence_ms"] = playing.lines[-1]
         verb = "gives way" if yields else "cut off"
         found.did = f"{verb} after {found.silence_ms} ms"

@@ -182,7 +182,7 @@ def _as_json(one: Read) -> dict[str, Any]:
                 "from": played.from_ms,
                 "until": played.until_ms,
                 "completed": played.completed,
-                "lines": played.lines,
+                "lines": played.sources,
                 "unheard": played.unheard_words,
                 "words": [[word.at_ms, word.text, int(word.heard)] for word in played.words],
             }

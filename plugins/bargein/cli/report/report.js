@@ -35,6 +35,7 @@ const into = document.getElementById("calls");
 const panels = data.calls.map((call, place) => new Panel(call, place, into, shared));
 
 problems();
+lead();
 tables();
 theme();
 beginning();
@@ -48,6 +49,49 @@ function problems() {
   const list = make("ul", box);
   for (const one of all.slice(0, 40)) make("li", list, { textContent: one });
   if (all.length > 40) make("li", list, { textContent: `and ${all.length - 40} more` });
+}
+
+// The row with most to tell: where one was stopped and another was not.
+function telling() {
+  const over = data.moments.filter((row) => row.cells.some((cell) => cell && cell.over_agent));
+  return over.find((one) => one.cells.some((cell) => cell && cell.flag === "bad"))
+    || over.find((one) => one.cells.some((cell) => cell && cell.stopped)) || over[0];
+}
+
+// The whole story in one look: why one was cut, and the other was not.
+function lead() {
+  const row = telling();
+  const has = (flag) => row && row.cells.some((cell) => cell && cell.flag === flag);
+  if (!has("bad") || !has("good")) return;
+  const box = document.getElementById("lead");
+  box.hidden = false;
+  const says = row.says ? `The caller says ${quoted(row.says)} while the agent speaks`
+    : "A sound without words, while the agent speaks";
+  make("h2", box, { textContent: says });
+  const list = make("div", box, { className: "ends" });
+  row.cells.forEach((cell, n) => {
+    if (!cell || !cell.flag) return;
+    const call = data.calls[n], bad = cell.flag === "bad";
+    const button = make("button", list, { className: `end ${cell.flag}` });
+    make("small", button, { textContent: call.title });
+    make("b", button, { textContent: `${bad ? "✗" : "✓"} ${cell.did}` });
+    const more = [
+      cell.unsaid ? `${cell.unsaid} words never heard` : "",
+      cell.why ? `why: ${cell.why}${cell.kind ? ` (${cell.kind})` : ""}`
+        : cell.stopped ? "why: the host stopped it, and gives no reason" : "",
+      cell.then,
+    ];
+    make("span", button, { textContent: more.filter(Boolean).join(" · ") });
+    tipped(button, `${at_lines(cell.lines)} of ${call.file}\nclick to see and hear it`);
+    button.addEventListener("click", () => hear(row, n));
+  });
+}
+
+function quoted(says) { return kept(says) === says ? `“${says}”` : kept(says); }
+
+function hear(row, n) {
+  align(row);
+  panels[n].play(row.cells[n].onset_ms - 1000, row.cells[n].onset_ms + 3500);
 }
 
 function tables() {
@@ -69,8 +113,7 @@ function tables() {
   head(make("table", card), "The caller says", (body) => {
     for (const row of data.moments) {
       const line = make("tr", body), name = make("th", line, { scope: "row" });
-      const says = kept(row.says) === row.says ? `“${row.says}”` : kept(row.says);
-      make("button", name, { className: "row", textContent: says })
+      make("button", name, { className: "row", textContent: quoted(row.says) })
         .addEventListener("click", () => align(row));
       row.cells.forEach((cell, n) => {
         const box = make("td", line);
@@ -84,10 +127,7 @@ function tables() {
           [cell.then, cell.then_flag],
         ]) if (part) make("small", button, { className: flag, textContent: ` · ${part}` });
         tipped(button, `${at_lines(cell.lines)} of ${data.calls[n].file}\nclick to see and hear it`);
-        button.addEventListener("click", () => {
-          align(row);
-          panels[n].play(cell.onset_ms - 1000, cell.onset_ms + 3500);
-        });
+        button.addEventListener("click", () => hear(row, n));
       });
     }
   });
@@ -144,13 +184,11 @@ function theme() {
   shown();
 }
 
-// It opens where there is most to see: where one was stopped and another was not.
+// It opens where there is most to see.
 function beginning() {
   const span = innerWidth < 640 ? 6000 : 15000;
   for (const panel of panels) panel.view.span = Math.min(span, shared.longest);
-  const over = data.moments.filter((row) => row.cells.some((cell) => cell && cell.over_agent));
-  const row = over.find((one) => one.cells.some((cell) => cell && cell.flag === "bad"))
-    || over.find((one) => one.cells.some((cell) => cell && cell.stopped)) || over[0];
+  const row = telling();
   if (row) align(row);
   document.getElementById("closer").addEventListener("click", () => shared.zoom(0.5));
   document.getElementById("farther").addEventListener("click", () => shared.zoom(2));
