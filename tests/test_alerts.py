@@ -2,70 +2,78 @@
 
 import logging
 import math
-import random
+import statistics
 from datetime import UTC, datetime
 
 import pytest
 
 from bargein import MessageLocked, PlayoutStarted, Reason, UserSpeechStarted
 from bargein.core.decisions import Delivery, DuckPlayout, FileReceipt
-from bargein.journal import Alert, Alerts, CallFacts, Observer, Trouble
+from bargein.journal import Alert, Alerts, CallFacts, Episode, Observer, Outcome, Trouble
 from bargein.journal.baseline import Baseline, Sensitivity
-
-WEEK = 7 * 24 * 60
-CALL_MINUTES = 3.0
-PER_MINUTE = 2.0
-
+from traffic import WEEK, Traffic
 
 def facts(agent: str = "desk@1", name: str = "c") -> CallFacts:
     return CallFacts(call_id=name, host="core", agent=agent, began_at=datetime.now(UTC))
 
 
-class Traffic:
-    """A call a minute, each of another length, somewhat more talkative by day than by night."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def call(self, minute: int, *, since: int | None = None) -> tuple[int, float]:
-        """The interruptions and minutes of the call that ends now; from ``since`` on callers
-        interrupt twice as often, calls that began before that only from then on."""
-        lasts = max(0.3, self._random.gammavariate(6, CALL_MINUTES / 6))
-        rate = PER_MINUTE * (1 + 0.1 * math.sin(2 * math.pi * minute / (24 * 60)))
-        if since is not None:
-            rate *= 1 + min(1.0, max(0.0, (minute - since) / lasts))
-        return self._poisson(rate * lasts), lasts
-
-    def _poisson(self, mean: float) -> int:
-        count, left = 0, self._random.random()
-        while left > math.exp(-mean):
-            count, left = count + 1, left * self._random.random()
-        return count
+def cut(number: int) -> Episode:
+    """The floor is taken."""
+    return Episode(number=number, onset_at_ms=0, outcome=Outcome.YIELD, by_caller=True)
 
 
-def spikes(seed: int, minutes: int, *, since: int | None = None) -> list[int]:
-    """In which minutes somebody is told."""
+USUAL = 3.0
+"""Interruptions in a call, of three minutes: one a minute, two in a minute of the agent's speech."""
+
+
+def found_after(seed: int, per_call: float, **options: float) -> float:
+    """Minutes from a rise to the alert; the rise is at another time of the day for each seed."""
+    rises_at = 900 + 47 * seed
+    traffic = Traffic(seed=1000 + seed, per_call=per_call, rises_at=rises_at, **options)
+    told = traffic.alerts(rises_at + 60)
+    return next((at - rises_at for at in told if at >= rises_at), math.inf)
+
+
+def test_weeks_as_usual_have_one_false_alert_each_at_most() -> None:
+    weeks = [len(list(Traffic(seed=seed, per_call=USUAL).alerts(WEEK))) for seed in range(5)]
+    assert sum(weeks) <= len(weeks)
+
+
+def test_callers_of_many_tempers_are_no_rise() -> None:
+    weeks = [
+        len(list(Traffic(seed=seed, per_call=USUAL, diversity=0.3).alerts(WEEK)))
+        for seed in range(3)
+    ]
+    assert sum(weeks) <= len(weeks)
+
+
+def test_twice_the_rate_is_told_within_a_quarter_of_an_hour() -> None:
+    """Of an agent that has 45 interruptions in that time, as a rule."""
+    found = [found_after(seed, USUAL) for seed in range(30)]
+    assert sum(after <= 15 for after in found) >= 27
+    assert max(found) < 45
+
+
+def test_an_agent_that_is_seldom_interrupted_takes_longer() -> None:
+    """The limit is the traffic's: 15 usual interruptions and 30 are not far enough apart."""
+    found = [found_after(seed, 1.0) for seed in range(10)]
+    assert 15 < statistics.median(found) < 30
+
+
+def test_a_call_that_goes_on_tells_already() -> None:
+    """Nobody waits for the end of long calls."""
     told: list[Alert] = []
-    alerts, traffic, found = Alerts(told.append), Traffic(seed), []
-    for minute in range(minutes):
-        interruptions, lasted = traffic.call(minute, since=since)
-        before = len(told)
-        alerts.call_ended(facts(), interruptions=interruptions, minutes=lasted)
-        found += [minute] * (len(told) - before)
-    return found
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_week_as_usual_has_one_false_alert_at_most(seed: int) -> None:
-    assert len(spikes(seed, WEEK)) <= 1
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_twice_the_rate_is_told_within_a_quarter_of_an_hour(seed: int) -> None:
-    since = 600 + 47 * seed  # at another time of the day each
-    told = [minute for minute in spikes(100 + seed, since + 16, since=since) if minute >= since]
-    assert len(told) == 1
-    assert told[0] - since <= 15
+    alerts = Alerts(told.append)
+    for _ in range(200):
+        alerts.call_ended(facts(), interruptions=4, minutes=2.0)
+    at_ms = 0
+    for number in range(1, 9):
+        for name in "abcd":
+            alerts.overlap(facts(name=name), cut(number), at_ms)
+            alerts.spoke(facts(name=name), at_ms, at_ms + 5_000)
+        at_ms += 10_000
+    (one,) = told
+    assert one.value == pytest.approx(12.0)  # each five seconds of the agent's speech
 
 
 def test_an_alert_says_how_much_and_from_what() -> None:
@@ -79,7 +87,7 @@ def test_an_alert_says_how_much_and_from_what() -> None:
     (one,) = told
     assert (one.trouble, one.agent) == (Trouble.INTERRUPTION_RATE, "desk@1")
     assert (one.value, round(one.baseline or 0, 1)) == (4.5, 2.0)
-    assert "4.50 times a minute" in one.text
+    assert "4.50 times a minute of its speech, 2.05 is usual (in 5 calls)" in one.text
 
 
 def test_a_new_version_is_held_against_the_last() -> None:
@@ -123,7 +131,9 @@ def test_one_furious_caller_is_no_trend() -> None:
 
 def test_a_few_calls_are_no_baseline() -> None:
     baseline = Baseline(Sensitivity(min_calls=50))
-    assert [baseline.take(1 if number < 20 else 30, 1.0) for number in range(50)] == [None] * 50
+    for number in range(50):
+        assert baseline.take(str(number), 1 if number < 20 else 30, 1.0) is None
+        baseline.ended(str(number))
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,31 @@ def test_the_dashboard_asks_for_what_there_is(backend: Backend) -> None:
     assert there - plain == {"bargein_calls_duration", "bargein_overlap_onset_to_pause"}
     places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
     assert len({panel["id"] for panel in board["panels"]}) == len(set(places)) == len(places)
+
+
+def test_what_starts_grafana_finds_the_dashboard_and_the_example() -> None:
+    """Read as Docker, Prometheus and Grafana read it; none of them runs here."""
+    yaml = pytest.importorskip("yaml")
+    folder = DASHBOARD.parent
+
+    def read(path: Path) -> Any:
+        return yaml.safe_load(path.read_text("utf-8"))
+
+    services = read(folder / "compose.yaml")["services"]
+    mounted: dict[str, Path] = {}
+    for service in services.values():
+        for volume in service["volumes"]:
+            here, there, _ = volume.split(":")
+            assert (folder / here).exists(), volume
+            mounted[there] = folder / here
+    (job,) = read(mounted["/etc/prometheus/prometheus.yml"])["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["127.0.0.1:9464"]}]
+    assert "metrics.py 9464" in (folder.parent / "metrics.py").read_text("utf-8")
+
+    provisioning = mounted["/etc/grafana/provisioning"]
+    (source,) = read(provisioning / "datasources" / "prometheus.yaml")["datasources"]
+    listens = services["prometheus"]["command"].partition("listen-address=")[2]
+    assert (source["type"], source["url"]) == ("prometheus", f"http://{listens}")
+    (provider,) = read(provisioning / "dashboards" / "bargein.yaml")["providers"]
+    assert mounted[provider["options"]["path"] + "/bargein.json"] == DASHBOARD
+    assert json.loads(DASHBOARD.read_text("utf-8"))["uid"] == "bargein"

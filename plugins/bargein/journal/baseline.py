@@ -43,7 +43,7 @@ class Sensitivity:
     """The rise to look for; a smaller one takes longer, one by less than 44 % is never told."""
     floor_per_minute: float = 0.1
     """A baseline lower than this counts as this: from nothing to a little is no spike."""
-    certainty: float = 7.6
+    certainty: float = 8.2
     """How sure to be, as the logarithm of the odds, for an agent with one interruption a call; one
     with more has more chances to be wrong, and needs more."""
     min_calls: int = 100
@@ -71,7 +71,7 @@ class Sensitivity:
                 raise ValueError(f"{name} must be >= 0, not {getattr(self, name)!r}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Going:
     """A call that is not over yet."""
 
@@ -97,7 +97,7 @@ class Baseline:
     _doubt: float = 0.0
     _rising: tuple[int, float] = (0, 0.0)
     """Interruptions and minutes since the doubt began."""
-    _risen: set[str] = field(default_factory=set)
+    _risen: set[_Going] = field(default_factory=set)
     """The calls that they are of."""
     _quiet: int = 0
 
@@ -125,7 +125,7 @@ class Baseline:
         going.minutes += minutes
         if self.calls < self.sensitivity.min_calls or self._quiet > 0:
             return None
-        return self._doubted(call_id, going, interruptions, minutes)
+        return self._doubted(going, interruptions, minutes)
 
     def ended(self, call_id: str) -> None:
         """A call is over, and becomes a part of what is usual."""
@@ -147,9 +147,7 @@ class Baseline:
             _square=self._square,
         )
 
-    def _doubted(
-        self, call_id: str, going: _Going, interruptions: int, minutes: float
-    ) -> Spike | None:
+    def _doubted(self, going: _Going, interruptions: int, minutes: float) -> Spike | None:
         knobs, rate = self.sensitivity, self.rate
         # All of the call so far, less what it has added: what a caller does once more says less.
         usual = rate * going.minutes
@@ -160,7 +158,7 @@ class Baseline:
             self._calm()
             return None
         self._rising = found, lasted = self._rising[0] + interruptions, self._rising[1] + minutes
-        self._risen.add(call_id)
+        self._risen.add(going)
         usual_of_a_call = rate * self._minutes  # whose weights add up to one call
         enough = knobs.certainty + math.log(max(usual_of_a_call, 0.1))
         calls = len(self._risen)

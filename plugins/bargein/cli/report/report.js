@@ -79,9 +79,12 @@ function lead() {
       cell.unsaid ? `${cell.unsaid} words never heard` : "",
       cell.why ? `why: ${cell.why}${cell.kind ? ` (${cell.kind})` : ""}`
         : cell.stopped ? "why: the host stopped it, and gives no reason" : "",
-      cell.then,
-    ];
-    make("span", button, { textContent: more.filter(Boolean).join(" · ") });
+    ].filter(Boolean);
+    const told = make("span", button, { textContent: more.join(" · ") });
+    if (cell.then) {
+      if (more.length) told.append(" · ");
+      make("span", told, { className: cell.then_flag, textContent: cell.then });
+    }
     tipped(button, `${at_lines(cell.lines)} of ${call.file}\nclick to see and hear it`);
     button.addEventListener("click", () => hear(row, n));
   });
