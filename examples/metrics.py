@@ -1,8 +1,8 @@
 """How do calls look on a dashboard? Prometheus reads what OpenTelemetry counts.
 
 ``pip install "bargein[pipecat,prometheus]"``. ``python examples/metrics.py 9464`` serves
-http://127.0.0.1:9464/metrics until you stop it; ``grafana/compose.yaml`` starts a Prometheus that reads
-that, and a Grafana with the dashboard ``grafana/bargein.json``. Without a port it shows what Prometheus would read.
+http://127.0.0.1:9464/metrics until you stop it; ``grafana/compose.yaml`` starts a Prometheus that
+reads that, and a Grafana with the dashboard. Without a port it shows what Prometheus would read.
 """
 
 import asyncio

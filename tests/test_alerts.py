@@ -13,6 +13,7 @@ from bargein.journal import Alert, Alerts, CallFacts, Episode, Observer, Outcome
 from bargein.journal.baseline import Baseline, Sensitivity
 from traffic import WEEK, Traffic
 
+
 def facts(agent: str = "desk@1", name: str = "c") -> CallFacts:
     return CallFacts(call_id=name, host="core", agent=agent, began_at=datetime.now(UTC))
 
@@ -23,7 +24,7 @@ def cut(number: int) -> Episode:
 
 
 USUAL = 3.0
-"""Interruptions in a call, of three minutes: one a minute, two in a minute of the agent's speech."""
+"""Interruptions in a call of three minutes, half of which the agent speaks."""
 
 
 def found_after(seed: int, per_call: float, **options: float) -> float:

@@ -1,16 +1,19 @@
 """What ``bargein report`` reads in a trace, and what it says where it cannot."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bargein.cli import main
 from bargein.cli.report.figures import Sum, figures
 from bargein.cli.report.lanes import Lanes, lanes
-from bargein.cli.report.lines import Line, Problems, read
+from bargein.cli.report.lines import KNOWN, NOTE, Line, Problems, read
 from bargein.cli.report.moments import Moment, moments, side_by_side
 from bargein.core import trace
 from bargein.core.trace import SCHEMA
@@ -345,3 +348,53 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
     assert main(["report", str(path), "-o", str(tmp_path / "no" / "call.html")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("call.html: No such file or directory")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+ODD = st.fixed_dictionaries(
+    {"v": st.just(SCHEMA) | JSON, "type": st.sampled_from([*sorted(KNOWN), NOTE]) | JSON},
+    optional={
+        "at_ms": st.integers(0, 5000) | JSON,
+        **{
+            name: JSON | st.text(max_size=5) | st.integers(0, 99) | st.booleans()
+            for name in ("text", "heard", "unheard", "completed", "heard_chars", "onset_at_ms",
+                         "message_id", "reason", "kind", "state", "is_final", "caller_words")
+        },
+        "what": JSON,
+        "call": JSON,
+        "about": JSON | st.dictionaries(st.sampled_from(["call", "text_words"]), JSON),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=50)
+@given(st.lists(ODD | st.sampled_from([*STOCK, *OURS]), max_size=12), st.booleans())
+def test_whatever_a_line_holds_there_is_a_page_or_a_sentence(
+    odd: list[dict[str, Any]], cut: bool
+) -> None:
+    text = "".join(json.dumps({"v": SCHEMA, **entry}) + "\n" for entry in odd)
+    with tempfile.TemporaryDirectory() as folder:
+        trace_file, out = Path(folder, "odd.jsonl"), Path(folder, "call.html")
+        trace_file.write_text(text[:-7] if cut else text, "utf-8")
+        status = main(["report", str(trace_file), "-o", str(out)])
+        assert status == (0 if out.exists() else 2)
+        if status == 0:
+            shown(Path(folder))
+
+
+def test_half_a_letter_is_no_reason_to_show_nothing(tmp_path: Path) -> None:
+    """JSON may hold a lone surrogate, and UTF-8 may not."""
+    entries = [dict(entry) for entry in OURS]
+    entries[1]["text"] = entries[6]["reason"] = "he\ud83d said"
+    path = write(tmp_path / "call.jsonl", entries)
+    assert main(["report", str(path), "--title", "\udc80", "-o", str(tmp_path / "call.html")]) == 0
+    (call,) = shown(tmp_path)["calls"]
+    assert [word[1] for word in call["playouts"][0]["words"]] == ["he?", "said"]

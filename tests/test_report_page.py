@@ -84,8 +84,7 @@ async def test_it_opens_without_a_complaint_and_shows_both_calls(
         [
             "stock",
             "✗ cut off after 300 ms",
-            "5 words never heard · why: the host stopped it, and gives no reason"
-            " · sent to the LLM",
+            "5 words never heard · why: the host stopped it, and gives no reason · sent to the LLM",
         ],
         [
             "ours",

@@ -12,7 +12,7 @@ from bargein.realtime import Realtime
 from bargein.testing.services import Said
 from line import until
 from realtime_rig import COUNT, realtime_call
-from test_otel import Backend, backend  # noqa: F401
+from test_otel import Backend
 from test_realtime import counting, server
 from test_realtime_relay import pipecat_call
 from test_realtime_relay import server as relay_server
@@ -52,8 +52,9 @@ async def test_the_journal_of_a_gate_tells_onset_duck_decision_silence(tmp_path:
     assert list(trace.read_all(lines))
 
 
-async def test_an_overlap_is_a_span_of_what_the_application_has_open(backend: Backend) -> None:
+async def test_an_overlap_is_a_span_of_what_the_application_has_open() -> None:
     """Nobody here traces turns: the span that was open where the call began is the parent."""
+    backend = Backend()
     with backend.tracers.get_tracer("app").start_as_current_span("call"):
         await interrupted(watchers=[backend.telemetry])
     (overlap,) = [span for span in backend.spans() if span.name == "overlap"]

@@ -62,9 +62,7 @@ class Traffic:
             yield min(end, talked_over)
             if talked_over < end:
                 number, end = number + 1, talked_over
-                cut = Episode(
-                    number=number, onset_at_ms=0, outcome=Outcome.YIELD, by_caller=True
-                )
+                cut = Episode(number=number, onset_at_ms=0, outcome=Outcome.YIELD, by_caller=True)
                 self._alerts.overlap(facts, cut, 0)
             self._alerts.spoke(facts, round((at - began) * 60_000), round((end - began) * 60_000))
             at = end + self._random.expovariate(1 / (end - at))  # the caller, for about as long

@@ -46,7 +46,7 @@ class Alert:
     call_id: str
     """In which call it was noticed."""
     value: float | None = None
-    """The rate, in interruptions a minute of the agent's speech; or for how many ms it has been stuck."""
+    """Interruptions a minute of the agent's speech; or for how many ms it has been stuck."""
     baseline: float | None = None
     """What is usual for that agent."""
 
@@ -91,7 +91,7 @@ class Alerts(Watcher):
         """Interruptions of a call that the end of the agent's speech has not followed yet."""
 
     def baseline(self, agent: str) -> float | None:
-        """What is usual for an agent, in interruptions a minute of its speech; None if it is new."""
+        """The usual interruptions a minute of an agent's speech; None where it is new."""
         known = self._baselines.get(agent)
         return known.rate if known is not None and known.calls else None
 

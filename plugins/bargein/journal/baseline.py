@@ -1,4 +1,4 @@
-"""Is an agent interrupted more often than it used to be? Counted by its own speech, without a clock."""
+"""Is an agent interrupted more often than it was? Counted by its own speech, without a clock."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Watcher:
         was left unsaid is gone on with (``episode.over`` again)."""
 
     def spoke(self, call: CallFacts, from_ms: int, until_ms: int) -> None:
-        """The agent was heard from here to there: all of a message, or what an interruption left."""
+        """The agent was heard from here to there: a message, or what an interruption left."""
 
     def locked(self, call: CallFacts, message: MessageLocked) -> None:
         """A message that must be heard was handed in. Its text may be a secret."""

@@ -114,7 +114,7 @@ def written(calls: Sequence[Read], to: Path, *, title: str = "") -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    to.write_text(page(calls, title=title), "utf-8")
+    to.write_bytes(page(calls, title=title).encode(errors="replace"))
 
 
 def page(calls: Sequence[Read], *, title: str = "") -> str:
