@@ -1,8 +1,13 @@
-"""Weeks of simulated calls: who is interrupted when? The same for the same seed."""
+"""Weeks of simulated calls: who is interrupted when? The same for the same seed.
+
+``PYTHONPATH=plugins python tests/traffic.py`` prints the figures that `Sensitivity` tells, in some
+ten minutes.
+"""
 
 import heapq
 import math
 import random
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,3 +84,31 @@ class Traffic:
 
 
 _DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def rise_found_after(seed: int, per_call: float, diversity: float = 0.0) -> float:
+    """Minutes from a rise to the alert; the rise is at another time of the day for each seed."""
+    rises_at = 900 + 47 * seed % (24 * 60)
+    traffic = Traffic(seed=1000 + seed, per_call=per_call, diversity=diversity, rises_at=rises_at)
+    told = traffic.alerts(rises_at + 60)
+    return next((at - rises_at for at in told if at >= rises_at), math.inf)
+
+
+def main(weeks: int = 16, rises: int = 80) -> None:
+    """One line for each kind of agent."""
+    for per_call, diversity in ((6, 0), (4, 0), (3, 0), (3, 0.3), (2, 0), (1, 0)):
+        traffics = [
+            Traffic(seed=seed, per_call=per_call, diversity=diversity) for seed in range(weeks)
+        ]
+        false = [len(list(one.alerts(WEEK))) for one in traffics]
+        found = [rise_found_after(seed, per_call, diversity) for seed in range(rises)]
+        soon = sum(after <= 15 for after in found) / rises
+        print(
+            f"{per_call} a call, callers differ by {diversity}: {soon:.0%} within 15 minutes,"
+            f" median {statistics.median(found):.0f}; {sum(false) / weeks:.2f} false a week",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -90,7 +90,10 @@ function lead() {
   });
 }
 
-function quoted(says) { return kept(says) === says ? `“${says}”` : kept(says); }
+function quoted(says) {
+  if (!says) return "a sound without words";
+  return kept(says) === says ? `“${says}”` : kept(says);
+}
 
 function hear(row, n) {
   align(row);
