@@ -46,8 +46,8 @@ def unsaid(playout: Sequence[dict[str, Any]]) -> int:
     """How many words of one playout nobody heard."""
     text = "".join(line["text"] for line in playout if line["type"] == "PlayoutWorded")
     if not text:  # a journal without transcripts has only counted them
-        decided = [line["about"] for line in playout if line["type"] == "YieldFloor"]
-        return int(decided[0]["unheard_words"]) if decided else 0
+        decided = [line.get("about", {}) for line in playout if line["type"] == "YieldFloor"]
+        return int(decided[0].get("unheard_words", 0)) if decided else 0
     far = max((line.get("heard_chars", 0) for line in playout), default=0)
     starts = [n for n, char in enumerate(text) if not char.isspace() and not text[:n][-1:].strip()]
     return sum(start >= far for start in starts)
