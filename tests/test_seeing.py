@@ -12,11 +12,14 @@ import pytest
 import bargein.livekit
 import bargein.pipecat
 from bargein import Kind
+from bargein.cli.report import page
+from bargein.cli.report.figures import Sum, figures
 from bargein.core import trace
 from bargein.journal import Alert, Alerts, CallFacts, Episode, Journal, Trouble, Watcher
 from bargein.memory import MemoryStore
 from livekit_rig import LiveKitRig
 from rig import Rig
+from told_by_lines import said_by
 
 SAID = "no wait I meant Thursday"
 
@@ -100,6 +103,32 @@ async def test_the_journal_of_a_call_tells_onset_duck_decision_silence(
     assert history.false() == {}
     assert [round(one, 3) for one in history.progress()] == [overlap["progress"]]
     assert list(trace.read_all(lines))
+
+
+@HOSTS
+async def test_the_journal_of_a_call_becomes_a_page_and_a_baseline(
+    call: Call, tmp_path: Path
+) -> None:
+    """Without a word of the call in either."""
+    alerts = Alerts()
+    await call(journal=tmp_path / "{call}.jsonl", watchers=[alerts], call_id="c7", agent="desk@1.4")
+    lines = (tmp_path / "c7.jsonl").read_text().splitlines()
+    (read,) = page.read(page.Source(trace=tmp_path / "c7.jsonl"))
+    assert read.problems == []
+    summed = Sum(lanes=read.lanes, lines=read.lines, moments=read.moments)
+    table = {name: cell for name, (cell,) in figures([summed]) if cell}
+    assert {name: said_by(name, lines, cell.lines) for name, cell in table.items()} == {
+        name: cell.says for name, cell in table.items()
+    }
+    assert (table["Agent stopped"].says, table["Words left unsaid"].says != "0") == ("1", True)
+
+    spoke_ms, from_ms = 0, None
+    for line in map(json.loads, lines):
+        if line["type"] == "PlayoutStarted":
+            from_ms = line["at_ms"]
+        elif line["type"] == "PlayoutStopped" and from_ms is not None:
+            spoke_ms, from_ms = spoke_ms + line["at_ms"] - from_ms, None
+    assert alerts.baseline("desk@1.4") == pytest.approx(1 / (spoke_ms / 60_000))
 
 
 class Fails(Watcher):
