@@ -61,6 +61,7 @@ class Rig:
         user_params: dict[str, Any] | None = None,
         output: Any = None,
         rate: int = 24000,
+        traced: bool = False,
     ) -> None:
         self.manners = manners or Bargein()
         self.decided: list[str] = []
@@ -93,6 +94,7 @@ class Rig:
             ),
             enable_rtvi=False,
             cancel_on_idle_timeout=False,
+            enable_tracing=traced,
         )
         self._started = asyncio.Event()
         self.worker.add_event_handler("on_pipeline_started", self._on_started)

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("espeakng_loader")
 
+from told_by_lines import said_by
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -103,6 +105,45 @@ def test_the_recording_has_both_voices(ours: dict[str, Any], out: Path) -> None:
     agent, caller = (np.abs(track[:, side].astype(int)).max() for side in (0, 1))
     assert agent > 1000
     assert caller > 1000
+
+
+def test_the_page_of_the_call_shows_its_trace(ours: dict[str, Any], out: Path) -> None:
+    """What was decided is on it, and the trace behind it reads back."""
+    from bargein.core import trace
+
+    lines = (out / "ours.jsonl").read_text("utf-8").splitlines()
+    decided = [one.reason.value for one in trace.read_all(lines) if hasattr(one, "reason")]
+    text = (out / "report.html").read_text("utf-8")
+    block = text.partition('<script type="application/json" id="data">')[2]
+    (call,) = json.loads(block.partition("</script>")[0])["calls"]
+    assert call["title"] == "bargein"
+    assert call["problems"] == []
+    assert [mark["reason"] for mark in call["marks"] if mark["type"] != "Cut"] == decided
+    assert "critical message" in decided
+    assert len(call["peaks"]) == 2
+    lasts_ms = ours["lasted_s"] * 1000
+    assert lasts_ms - 5000 < call["until"] < lasts_ms + 1000
+
+
+def test_every_number_on_the_page_is_what_its_lines_of_the_trace_say(
+    ours: dict[str, Any],  # noqa: ARG001
+    out: Path,
+) -> None:
+    lines = (out / "ours.jsonl").read_text("utf-8").splitlines()
+    text = (out / "report.html").read_text("utf-8")
+    block = text.partition('<script type="application/json" id="data">')[2]
+    page = json.loads(block.partition("</script>")[0])
+    figures = {row["name"]: row["cells"][0] for row in page["figures"]}
+    assert len(figures) > 8
+    told = {name: said_by(name, lines, cell["lines"]) for name, cell in figures.items() if cell}
+    assert told == {name: cell["says"] for name, cell in figures.items() if cell}
+    stopped = [row["cells"][0] for row in page["moments"] if row["cells"][0]["stopped"]]
+    assert stopped
+    for one in stopped:
+        ends = (one["lines"][0], one["of"]["silence_ms"])
+        assert one["did"].endswith(said_by("Onset to silence (median)", lines, ends))
+        whole = said_by("Words left unsaid", lines, sorted(set(one["lines"])))
+        assert whole == str(one["unsaid"])
 
 
 def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Does every example run as it is, and show what it says it shows?"""
 
 import asyncio
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -14,8 +15,24 @@ TELLING = {
     "resume_verbatim": "assistant: Sure, back to the returns policy. as long as you have the",
     "resume_offer": "assistant: I was telling you about the returns policy. Shall I go on?",
     "resume_llm": 'They have not heard this part: "as long as you have the receipt."',
+    "metrics": 'bargein_interruptions_total{bargein_host="pipecat",bargein_kind="correction"',
     "next_call": "assistant: I was telling you about the returns policy. Shall I go on?",
 }
+RUNS = [
+    name
+    for name in TELLING
+    if name != "metrics" or importlib.util.find_spec("opentelemetry.exporter.prometheus")
+]
+"""Without the extra `prometheus` there is nothing to run."""
+
+
+IN_VIRTUAL_TIME = """
+import asyncio, runpy, sys
+from bargein.testing import virtual_time
+asyncio.run = virtual_time.run
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def test_every_example_is_tested() -> None:
@@ -31,9 +48,9 @@ def test_an_example_is_read_at_a_glance(name: str) -> None:
 
 @pytest.mark.real_time
 async def test_every_example_shows_what_it_says() -> None:
-    ran = dict(zip(TELLING, await asyncio.gather(*map(_run, TELLING)), strict=True))
+    ran = dict(zip(RUNS, await asyncio.gather(*map(_run, RUNS)), strict=True))
     assert {name: code_and_errors for name, (*code_and_errors, _) in ran.items()} == {
-        name: [0, ""] for name in TELLING
+        name: [0, ""] for name in RUNS
     }
     missing = {name: out for name, (*_, out) in ran.items() if TELLING[name] not in out}
     assert not missing
@@ -42,6 +59,8 @@ async def test_every_example_shows_what_it_says() -> None:
 async def _run(name: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-c",
+        IN_VIRTUAL_TIME,
         str(ROOT / "examples" / f"{name}.py"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

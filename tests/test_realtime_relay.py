@@ -34,11 +34,11 @@ openai = pytest.importorskip("livekit.plugins.openai")
 realtime = pytest.importorskip("pipecat.services.openai.realtime.llm")
 
 
-def polite(server: OpenAIRealtime, decided: list[str]) -> Relay:
+def polite(server: OpenAIRealtime, decided: list[str], **options: Any) -> Relay:
     """A relay whose calls write down what they decide."""
 
     def made() -> Realtime:
-        gate = Realtime(early_onset=False)
+        gate = Realtime(early_onset=False, **options)
         gate.add_event_handler(
             "on_decision", lambda _, one: decided.append(written(one).partition(" ")[2])
         )
@@ -76,9 +76,11 @@ class PipecatCall:
 
 
 @asynccontextmanager
-async def pipecat_call(server: OpenAIRealtime, **tools: Any) -> AsyncIterator[PipecatCall]:
+async def pipecat_call(
+    server: OpenAIRealtime, manners: dict[str, Any] | None = None, **tools: Any
+) -> AsyncIterator[PipecatCall]:
     decided: list[str] = []
-    async with server, polite(server, decided) as relay:
+    async with server, polite(server, decided, **(manners or {})) as relay:
         llm = realtime.OpenAIRealtimeLLMService(api_key="any", base_url=relay.url)
         for name, tool in tools.items():
             llm.register_function(name, tool)

@@ -85,6 +85,8 @@ class Call:
         """Told of what would be left unsaid if the call broke off now, when that has changed."""
         self.failed: list[Callable[[], None]] = []
         """Told that the core failed and the call goes on without rules."""
+        self.troubled: list[Callable[[str], None]] = []
+        """Told of every failure of ours by where it was, however often."""
         self.cut_done: list[Callable[[], None]] = []
         """Told that a yield has been heard out, and what was heard is in the context."""
         self.lapsed: Callable[[], Iterable[str]] = lambda: ()
@@ -95,6 +97,8 @@ class Call:
         """True from a yield until it has been heard out."""
         self.voice_queued: Callable[[], bool] = lambda: False
         """Is there any audio that has not been let out?"""
+        self.host_turn: Callable[[], object | None] = lambda: None
+        """The OpenTelemetry context of the turn that the host traces now, if it does."""
         self.played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         """How much of a message was played, and how long all of it is where that is known."""
         self.last_said = ""
@@ -306,6 +310,8 @@ class Call:
 
     def report(self, where: str, error: Exception) -> None:
         """Tell the log of a failure, once."""
+        for told in tuple(self.troubled):
+            told(where)
         if where in self._reported:
             return
         self._reported.add(where)

@@ -37,6 +37,7 @@ from bargein.detect import Detector, Level
 from bargein.echo import EchoDetector
 from bargein.handlers import Handler, HandlerError, Handlers
 from bargein.interruption import Interruption
+from bargein.journal import Interruptions, Journal, Watcher
 from bargein.language import Judges, Language
 from bargein.language.speech import ACKNOWLEDGED, PLAIN
 from bargein.language.standard import Preset, read_now, standard_rules
@@ -53,6 +54,7 @@ from bargein.memory import (
 from bargein.microphone import Microphone
 from bargein.playback import Playback
 from bargein.settings import settings
+from bargein.watching import Watching
 
 C = TypeVar("C", bound=Call)
 _H = TypeVar("_H", bound=Callable[..., Any])
@@ -83,6 +85,9 @@ class BargeinError(ValueError):
 class Manners(Generic[C]):
     """Good manners for one call. Each host's `Bargein` is one of these, with that host's parts."""
 
+    _host = ""
+    """The host's name, for whoever watches."""
+
     def __init__(
         self,
         *,
@@ -108,6 +113,10 @@ class Manners(Generic[C]):
         store: str | Path | Store | None = None,
         caller: str = "",
         records: Records | None = None,
+        journal: Journal | str | Path | Callable[[str], object] | None = None,
+        watchers: Sequence[Watcher] = (),
+        call_id: str = "",
+        agent: str = "",
         **options: Any,
     ) -> None:
         """Prepare the manners of one call.
@@ -152,9 +161,17 @@ class Manners(Generic[C]):
                 ``"redis://..."``, or a `Store`. Needs ``caller``.
             caller: who calls, so that a message finds them in their next call.
             records: both of these with more of a say, such as a pepper and a cipher.
+            journal: where the call is written down, a line for each event and decision: a file such
+                as ``"calls/{call}.jsonl"``, a function that takes a line, or a `Journal`, which can
+                also be told to write transcripts.
+            watchers: told of overlaps as they go, in this call and in others that share them:
+                `Interruptions`, `Alerts`, `bargein.journal.otel.Telemetry`, a `Watcher` of yours.
+            call_id: what the journal and watchers call this call; made up where it is empty.
+            agent: which agent this is, and its version: ``"desk@1.4"``.
             **options: further arguments of `standard_rules`.
 
         Raises:
+            JournalError: a journal that cannot work.
             LanguageError: no such language.
             RuleError: impossible numbers, or no such preset.
         """
@@ -200,6 +217,15 @@ class Manners(Generic[C]):
             ),
         )
         self._microphone = Microphone(self._call, detector)
+        self._watching = Watching(
+            self._call,
+            host=self._host,
+            journal=journal,
+            watchers=watchers,
+            call_id=call_id,
+            agent=agent,
+            judges=self._judges,
+        )
         if interruptible is False:
             self._call.interruptible = False
         self._handlers: Handlers[Any] = Handlers(
@@ -299,6 +325,7 @@ class Manners(Generic[C]):
 
     async def _end(self) -> None:
         """The call is over: let what it leaves be stored."""
+        self._call.close()  # a host ends its parts in an order of its own
         try:
             if self._shelf is not None:
                 await self._shelf.close()
@@ -306,7 +333,10 @@ class Manners(Generic[C]):
             try:
                 await self._writer.close()
             finally:
-                await self._let_go()
+                try:
+                    await self._let_go()
+                finally:
+                    await self._watching.end()
 
     async def _let_go(self) -> None:
         if self._owned is None:
@@ -388,6 +418,16 @@ class Manners(Generic[C]):
     def receipts(self) -> list[Receipt]:
         """The newest receipt of every message of this call that had to be heard."""
         return list(self._archive.receipts.values())
+
+    @property
+    def interruptions(self) -> Interruptions:
+        """This call's interruptions so far: how often, of which kinds, and which were false."""
+        return self._watching.interruptions
+
+    @property
+    def call_id(self) -> str:
+        """What the journal calls this call."""
+        return self._watching.facts.call_id
 
     @property
     def interruptible(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, TypeAlias, get_args
@@ -40,6 +40,9 @@ from .events import (
 
 SCHEMA = 1
 """Raised when a line written today could be misread by yesterday's reader."""
+
+NOTE = "Journal"
+"""The type of a line that a journal adds on its own account: neither event nor decision."""
 
 Entry: TypeAlias = Event | Decision
 
@@ -166,10 +169,14 @@ def _frozen(value: object) -> object:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def write(entry: Entry) -> str:
+def write(entry: Entry, about: Mapping[str, Any] | None = None) -> str:
     """One line of JSON, without the newline: ``{"at_ms": 900, "type": "UserSpeechStarted"}``.
 
     As it is; put a `Redaction` before it where others may read.
+
+    Args:
+        entry: what to write.
+        about: what more a journal knows of it; `read` leaves that aside.
     """
     line: dict[str, Any] = {"v": SCHEMA, "type": type(entry).__name__}
     for one in fields(entry):
@@ -178,6 +185,8 @@ def write(entry: Entry) -> str:
             value = value.value
         if value is not None:
             line[one.name] = value
+    if about:
+        line["about"] = about
     return json.dumps(line, ensure_ascii=False)
 
 
@@ -190,6 +199,7 @@ def read(line: str) -> Entry:
     try:
         found = json.loads(line)
         version, name = found.pop("v"), found.pop("type")
+        found.pop("about", None)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise TraceError(f"not a line of a trace: {line[:60]!r}") from error
     if version != SCHEMA:
@@ -207,10 +217,20 @@ def read(line: str) -> Entry:
     return entry
 
 
+def is_note(line: str) -> bool:
+    """Is this a line that a journal has added on its own account?"""
+    try:
+        found = json.loads(line) if NOTE in line else None
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("type") == NOTE
+
+
 def read_all(lines: Iterable[str]) -> Iterator[Entry]:
-    """Every entry of a trace; blank lines are skipped, a broken one is named by its number."""
+    """Every entry of a trace; blank lines and a journal's notes are skipped, a broken line is named
+    by its number."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
+        if line.strip() and not is_note(line):
             try:
                 yield read(line)
             except TraceError as error:

@@ -87,6 +87,12 @@ def drops_turns(session: AgentSession[Any]) -> bool:
     return activity is None or bool(activity.scheduling_paused)
 
 
+def traced_turn(speech: SpeechHandle | None) -> object | None:
+    """The OpenTelemetry context of the turn that a speech is, where there is one. A release that
+    has none costs our spans their parents and nothing else, so `missing` does not ask."""
+    return getattr(speech, "_agent_turn_context", None)
+
+
 def hear_from_the_start(session: AgentSession[Any]) -> None:
     """No deaf seconds while an echo canceller settles: nothing said then would ever be heard."""
     session.options.aec_warmup_duration = None

@@ -79,6 +79,8 @@ class Bargein(Manners[LiveKitCall]):
     `session` does all of that in one call. Events as on every host: ``@manners.on("yield")``.
     """
 
+    _host = "livekit"
+
     def _open(self, rules: Rules, resumption: Resumption) -> LiveKitCall:
         return LiveKitCall(rules, resumption)
 
@@ -346,6 +348,7 @@ class Bargein(Manners[LiveKitCall]):
         self._call.ending = partial(compat.closing, session)
         self._call.drops_turns = partial(compat.drops_turns, session)
         self._call.current_speech = lambda: session.current_speech
+        self._call.host_turn = lambda: compat.traced_turn(session.current_speech)
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         call, session = self._call, self._session

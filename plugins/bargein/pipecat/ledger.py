@@ -20,7 +20,11 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
     TTSTextFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import (
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
 
 from bargein.core.events import (
     CallEnded,
@@ -77,6 +81,14 @@ class PlayoutLedger(FrameProcessor):
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
+        """Learn which turn the pipeline traces, if it traces any."""
+        await super().setup(setup)
+        if (traced := setup.tracing_context) is not None:
+            self._bargein_call.host_turn = lambda: (
+                traced.get_turn_context() or traced.get_conversation_context()
+            )
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Read what was played, and pass everything on."""

@@ -64,6 +64,8 @@ class Bargein(Manners[PipecatCall]):
     ``on_change`` with the `Change` that any event brought.
     """
 
+    _host = "pipecat"
+
     def _open(self, rules: Rules, resumption: Resumption) -> PipecatCall:
         return PipecatCall(rules, resumption)
 

@@ -71,6 +71,8 @@ class Realtime(Manners[RealtimeCall]):
     ``gate.sending(event)``. Events of ours as on every host: ``@gate.on("yield")``.
     """
 
+    _host = "realtime"
+
     def __init__(
         self,
         *,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -42,18 +44,19 @@ from .stage import Part, Played, Stage, play_calls
 __all__ = ["Played", "play"]
 
 
-async def play(scene: Scene, rules: Rules | None = None) -> Played:
+async def play(scene: Scene, rules: Rules | None = None, **options: Any) -> Played:
     """Play a scene through a pipeline of the host's own parts; each of its calls is one of its own.
 
     Args:
         scene: what happens.
         rules: instead of the ones the scene asks for.
+        **options: further arguments of `Bargein`.
     """
-    return await play_calls(scene, rules, _play_call)
+    return await play_calls(scene, rules, partial(_play_call, options))
 
 
-async def _play_call(part: Part) -> None:
-    manners = Bargein(**part.manners())
+async def _play_call(options: Mapping[str, Any], part: Part) -> None:
+    manners = Bargein(**part.manners(), **options)
     context = LLMContext([{"role": "user", "content": "Hello."}])
     pair = LLMContextAggregatorPair(
         context,

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bargein.cli.report.page import Source, read, written
+
 from .host import HOSTS, OURS, Call, Host, host
 from .measure import Heard, measured
 from .show import Progress, table, verdict
 from .talk import Took, talked
+from .traced import Notes, traced
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         reason = error.strerror or type(error).__name__
         print(f"bargein demo: cannot write to --out {args.out}: {reason}", file=sys.stderr)
         return 2
-    held: Callable[..., dict[str, Took]] = asyncio.run
+    held: Callable[..., tuple[dict[str, Took], dict[str, str]]] = asyncio.run
     if args.fast:
         from bargein.testing import virtual_time  # before the host
 
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             for way, title in on.ways.items()
             if args.only is None or (way == OURS) == (args.only == OURS)
         }
-        took = held(_calls(on, ways, args.stt, quiet=args.json))
+        took, traces = held(_calls(on, ways, args.stt, quiet=args.json))
     except ImportError as error:
         missing = str(error)
         if "pip install" not in missing:
@@ -87,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
     heard = {way: measured(one) for way, one in took.items()}
     for way, one in took.items():
         _write_wav(out / f"{way}.wav", one)
+        (out / f"{way}.jsonl").write_text(traces[way], "utf-8")
+    files = [Source(trace=out / f"{way}.jsonl", title=ways[way]) for way in took]
+    written(
+        [call for one in files for call in read(one)],
+        out / "report.html",
+        title=f"One call on {on.title}",
+    )
     report = {
         "host": args.host,
         "calls": {way: one.as_json() for way, one in heard.items()},
@@ -115,19 +125,24 @@ def _log(name: str, *, verbose: bool) -> None:
         logger.add(sys.stderr, level="INFO")
 
 
-async def _calls(on: Host, ways: dict[str, str], stt: str, *, quiet: bool) -> dict[str, Took]:
-    """All calls at the same time, on the same caller audio."""
+async def _calls(
+    on: Host, ways: dict[str, str], stt: str, *, quiet: bool
+) -> tuple[dict[str, Took], dict[str, str]]:
+    """All calls at the same time, on the same caller audio; and what each wrote down."""
     with Progress(ways, quiet=quiet) as progress:
         calls: dict[str, Call] = {way: on.build(way, stt) for way in ways}
+        notes = {way: Notes(call.manners) for way, call in calls.items()}
         took = await asyncio.gather(
             *(talked(call, partial(progress.says, way)) for way, call in calls.items())
         )
-    return dict(zip(ways, took, strict=True))
+    by_way = dict(zip(ways, took, strict=True))
+    return by_way, {way: traced(one, notes[way]) for way, one in by_way.items()}
 
 
 def _show(heard: dict[str, Heard], titles: dict[str, str], out: Path) -> None:
     table(heard, titles)
     print(verdict(heard, titles))
+    print(f"See and hear it side by side: {out / 'report.html'}")
     print(f"Listen, the agent on the left and the caller on the right, in {out}:")
     print("  " + "  ".join(f"{way}.wav" for way in heard))
     if OURS in heard and len(heard) > 1:

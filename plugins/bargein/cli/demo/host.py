@@ -34,6 +34,10 @@ class Call(Protocol):
         """Let the caller say something; when it began, on ``time.monotonic``."""
 
     @property
+    def manners(self) -> Any:
+        """Our part of it; None where it is the host's alone."""
+
+    @property
     def spoken(self) -> list[tuple[float, PCM]]:
         """When each clip of the caller's began, and the clip."""
 

@@ -85,7 +85,9 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Spoken:
+class Spoken:
+    """One answer of the agent's, as it was heard; instants are on ``time.monotonic``."""
+
     text: str
     began_s: float
     ended_s: float
@@ -104,17 +106,19 @@ class _Spoken:
 
     @property
     def cut(self) -> bool:
+        """Was its end never heard?"""
         return self.heard_s < self.whole_s - SLACK_S
 
     @property
     def heard_words(self) -> int:
+        """How many of its words had begun to be heard."""
         return _words_within(self.text, self.heard_s) if self.cut else len(self.text.split())
 
 
 def measured(took: Took) -> Heard:
     """Look at a call that is over."""
     call = took.call
-    spoken = _spoken(took)
+    spoken = agent_said(took)
     overlaps = []
     for place, said in enumerate(took.said):
         next_s = took.said[place + 1].onset_s if place + 1 < len(took.said) else took.ended_s
@@ -159,7 +163,7 @@ def measured(took: Took) -> Heard:
     )
 
 
-def _spoken(took: Took) -> list[_Spoken]:
+def agent_said(took: Took) -> list[Spoken]:
     """Each answer, from the chunks that were written between its run and the next."""
     runs = [(at_s, clinic.plain(clinic.reply(messages))) for at_s, messages in took.call.runs]
     onset_s = _told_to_go_on_s(took)
@@ -178,7 +182,7 @@ def _spoken(took: Took) -> list[_Spoken]:
         ends = [chunk.plays_at_s + len(chunk.pcm) / 2 / rate for chunk in chunks]
         sounds = sum(np.count_nonzero(np.frombuffer(chunk.pcm, "<i2")) for chunk in chunks)
         found.append(
-            _Spoken(
+            Spoken(
                 text=text,
                 began_s=chunks[0].plays_at_s,
                 ended_s=ends[-1],
@@ -200,7 +204,7 @@ def _far_s(pcm: PCM, sounds: int) -> float:
     return float(loud[min(sounds, len(loud)) - 1] - loud[0]) / 24000 if len(loud) else 0.0
 
 
-def _code_heard(spoken: list[_Spoken]) -> bool:
+def _code_heard(spoken: list[Spoken]) -> bool:
     code = clinic.CODE
     for one in spoken:
         before, found, _ = one.text.partition(code)
@@ -209,7 +213,7 @@ def _code_heard(spoken: list[_Spoken]) -> bool:
     return False
 
 
-def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
+def _answers(spoken: list[Spoken], context: list[str]) -> list[Answer]:
     """The context's own words for each answer, in order."""
     found, place = [], 0
     for one in spoken:
@@ -228,7 +232,7 @@ def _answers(spoken: list[_Spoken], context: list[str]) -> list[Answer]:
     return found
 
 
-def _went_on(took: Took, spoken: list[_Spoken]) -> WentOn:
+def _went_on(took: Took, spoken: list[Spoken]) -> WentOn:
     directions = clinic.DIRECTIONS.split()
     onset_s = _told_to_go_on_s(took)
     before: set[int] = set()
@@ -246,7 +250,7 @@ def _went_on(took: Took, spoken: list[_Spoken]) -> WentOn:
     )
 
 
-def _places(text: list[str], one: _Spoken) -> range:
+def _places(text: list[str], one: Spoken) -> range:
     """Which of a text's words were heard in something the agent said."""
     heard = one.text.split()[: one.heard_words]
     same = SequenceMatcher(None, text, heard, autojunk=False).find_longest_match()

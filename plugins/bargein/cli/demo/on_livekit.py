@@ -26,6 +26,10 @@ class OnLiveKit:
         self.voiced: list[tuple[float, str]] = self._call.voiced
         self.rate = self._ear.rate
 
+    @property
+    def manners(self) -> Any:
+        return self._call.manners
+
     async def start(self) -> None:
         await self._call.start()
 

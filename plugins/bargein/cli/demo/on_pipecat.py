@@ -37,6 +37,10 @@ class OnPipecat:
         self.written: list[Written] = self._call.output.written
         self.rate: int = self._call.output.rate
 
+    @property
+    def manners(self) -> Any:
+        return self._call.manners
+
     async def start(self) -> None:
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(self._call.worker)
