@@ -152,10 +152,8 @@ async def test_pipecat_is_interrupted_when_the_floor_is_taken_and_knows_what_was
         assert abs(end_ms - len(counted.split()) * WORD_MS) < 1.5 * WORD_MS
 
 
-async def test_who_interrupts_pipecat_in_its_first_second_has_one_turn_with_us_and_without() -> (
-    None
-):
-    """It writes a caller's turn down a second after the answer to it began, or behind the answer."""
+async def test_pipecat_glues_turns_in_its_first_second_with_us_as_without() -> None:
+    """It writes a caller's turn down a second after the answer began, or behind the answer."""
 
     def said() -> OpenAIRealtime:
         return server(Said("No wait, stop.", at_ms=2000), answers=[COUNT, "Fine."], speed=1.2)
