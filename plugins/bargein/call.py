@@ -95,6 +95,8 @@ class Call:
         """True from a yield until it has been heard out."""
         self.voice_queued: Callable[[], bool] = lambda: False
         """Is there any audio that has not been let out?"""
+        self.words_awaited: Callable[[], bool] = lambda: False
+        """Is the final transcript of what the caller has just said still to come?"""
         self.played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         """How much of a message was played, and how long all of it is where that is known."""
         self.last_said = ""
@@ -170,6 +172,7 @@ class Call:
             self.cutting
             or self.agent_has_floor
             or self.voice_queued()
+            or self.words_awaited()
             or self._pump.state.due_at_ms is not None
         )
 
