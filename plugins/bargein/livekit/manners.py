@@ -256,6 +256,12 @@ class Bargein(Manners[LiveKitCall]):
             raise BargeinError(f"nothing can be said: {error}") from None
         return message.message_id
 
+    def emergency_stop(self) -> None:
+        """Stop the agent now, whatever it is saying, and whatever it is about to say."""
+        super().emergency_stop()
+        if self._call.attached:
+            self._call.speeches.silence("emergency_stop")
+
     def function_tool(
         self,
         function: Callable[..., Any],

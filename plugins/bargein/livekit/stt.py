@@ -147,7 +147,7 @@ class _Stream(stt.RecognizeStream):
         try:
             async for event in inner:
                 if ours and not self._ours.foreign:
-                    self._ours.words.told(event)
+                    self._ours.words.heard(event)
                 else:
                     self._tell(event)
         finally:

@@ -143,8 +143,16 @@ class CallerWords:
             self._again = None
         return text or self._told_last
 
-    def told(self, event: stt.SpeechEvent) -> None:
+    def heard(self, event: stt.SpeechEvent) -> None:
         """The recogniser has something to say."""
+        try:
+            self._judged(event)
+        except Exception as error:  # it would end the recogniser's stream, and the caller unheard
+            self._call.report("words", error)
+            self.release_all()
+            self._tell(event)
+
+    def _judged(self, event: stt.SpeechEvent) -> None:
         call = self._call
         if event.type in (_T.START_OF_SPEECH, _T.END_OF_SPEECH):
             self._speech(event)
