@@ -45,7 +45,7 @@ async def test_what_an_emergency_stop_may_not_break_off_is_heard() -> None:
     async def script(rig: LiveKitRig) -> None:
         await rig.manners.say(None, CODE, must_hear=True, broken_by=["handoff"])
         rig.manners.emergency_stop()
-        await rig.until(lambda: rig.manners.receipts != ())
+        await rig.until(lambda: bool(rig.manners.receipts))
         await rig.done()
 
     rig = await LiveKitRig().run(script)
