@@ -41,6 +41,27 @@ async def test_so_it_does_a_code_whose_receipt_says_so() -> None:
     assert rig.said("assistant") == []
 
 
+async def test_nobody_waits_for_a_code_behind_what_an_emergency_stop_has_cut() -> None:
+    async def script(rig: LiveKitRig) -> None:
+        await rig.agent_says()
+        await rig.manners.say(None, CODE, must_hear=True)
+        await asyncio.sleep(1)
+        rig.manners.emergency_stop()
+        await asyncio.sleep(1)
+        (receipt,) = rig.manners.receipts
+        assert (receipt.state, receipt.heard) == (Delivery.UNDELIVERED, "")
+        rig.voice(True)
+        rig.hears("Help me.")
+        rig.voice(False)
+        await rig.until(lambda: len(rig.runs) == 1)
+        await rig.done()
+
+    rig = await LiveKitRig().run(script)
+    assert SAYS.startswith(rig.said("assistant")[0])
+    assert CODE not in rig.said("assistant")
+    assert rig.said("user") == ["Help me."]
+
+
 async def test_what_an_emergency_stop_may_not_break_off_is_heard() -> None:
     async def script(rig: LiveKitRig) -> None:
         await rig.manners.say(None, CODE, must_hear=True, broken_by=["handoff"])
