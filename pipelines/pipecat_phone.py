@@ -27,6 +27,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -83,6 +84,7 @@ HANDSHAKE_S = 10.0
 """A stream that has not said by then whose it is, is nobody's."""
 FORM_BYTES = 64_000
 """Twilio asks with far less."""
+ADDRESS = re.compile(r"(?:(?:https|wss)://)?([a-z0-9.-]+(?::\d+)?)/?", re.IGNORECASE)
 NOTICE = "This call is recorded for training."
 GREETING = "Hello, what can I do for you?"
 INSTRUCTIONS = (
@@ -281,6 +283,21 @@ def lacks() -> str:
     )
 
 
+def public_host(given: str) -> str:
+    """The host that Twilio reaches the agent at, also where somebody has pasted its whole address.
+
+    Raises:
+        ValueError: no such thing.
+    """
+    address = ADDRESS.fullmatch(given.strip())
+    if address is None:
+        raise ValueError(
+            "PUBLIC_HOST must be the host alone that Twilio reaches over https, such as"
+            f" agent.example.com, not {given!r}"
+        )
+    return address[1]
+
+
 def main() -> None:
     """Answer calls, or play one."""
     there = sorted(path.stem for path in RULES.glob("*.toml"))
@@ -298,8 +315,12 @@ def main() -> None:
         return
     if missing := lacks():
         sys.exit(f"pipecat_phone: {missing}")
+    try:
+        host = public_host(os.environ["PUBLIC_HOST"])
+    except ValueError as error:
+        sys.exit(f"pipecat_phone: {error}.")
     line = Line(
-        host=os.environ["PUBLIC_HOST"],
+        host=host,
         token=os.environ["TWILIO_AUTH_TOKEN"],
         account=os.environ["TWILIO_ACCOUNT_SID"],
     )

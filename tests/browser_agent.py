@@ -4,8 +4,8 @@
     python browser_agent.py PORT --offline pipecat_browser
 
 The first is that of ``pipecat_browser.py`` on the real clients of its services; it reaches nobody
-but the loopback, and its recogniser knows what is said one after another. The other is what
-``--offline`` starts.
+but the loopback, and its recogniser knows what is said one after another, if anything. The other
+is what ``--offline`` starts.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ async def served(port: int, says: Sequence[str]) -> None:
 def main(port: str, *says: str) -> None:
     # The library leaves the loopback out; a test has no other network, and wants none.
     aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
-    if says[0] == "--offline":
+    if says[:1] == ("--offline",):
         pipeline(says[1]).main(["--offline", "--port", port])
     else:
         os.environ |= dict.fromkeys(pipeline().KEYS, "any")

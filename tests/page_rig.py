@@ -54,14 +54,15 @@ async def agent(*argv: str) -> AsyncIterator[str]:
     address = f"http://127.0.0.1:{port}/"
     try:
         async with ClientSession() as http:
-            await polled(lambda: answers(http, address))
+            await polled(lambda: answers(http, address, process))
         yield address
     finally:
         process.kill()
         process.wait(10)
 
 
-async def answers(http: ClientSession, address: str) -> bool:
+async def answers(http: ClientSession, address: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, f"the agent ended with {process.returncode}"
     try:
         async with http.get(address) as reply:
             return reply.status == 200

@@ -15,8 +15,8 @@ CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "
 
 HOSTS = {
     "call", "core", "detect", "echo", "functions", "handlers", "hearing", "interruption",
-    "journal", "language", "manners", "memory", "microphone", "notes", "onset", "playback",
-    "progress", "pump", "settings", "stopping", "turns", "watching",
+    "journal", "language", "lastwords", "manners", "memory", "microphone", "notes", "onset",
+    "playback", "progress", "pump", "settings", "stopping", "turns", "watching",
 }  # fmt: skip
 """What every host builds on; hosts never import each other."""
 
@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "journal": {"core", "journal"},
     "call": {"core", "pump"},
     "hearing": {"call", "core", "detect"},
+    "lastwords": {"call", "core"},
     "onset": {"call", "core"},
     "progress": {"call", "core"},
     "turns": {"call", "core", "language"},

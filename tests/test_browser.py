@@ -147,6 +147,27 @@ async def test_without_a_microphone_one_can_still_listen() -> None:
     assert [one for one in ("http://", "https://", "//cdn", "innerHTML") if one in source] == []
 
 
+@browser
+@pytest.mark.real_time
+async def test_who_mutes_while_the_browser_asks_for_the_microphone_is_not_heard() -> None:
+    async with agent() as address, chromium("--use-fake-ui-for-media-stream") as page:
+        await page.open(address)
+        await page.js(
+            "window.real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+            "navigator.mediaDevices.getUserMedia = (wants) =>"
+            " new Promise((done) => { window.allow = () => done(real(wants)); }); null"
+        )
+        await click(page, "call")
+        await page.until("window.allow !== undefined")
+        await page.key("m")
+        assert await text_of(page, "mute") == "Unmute"
+        await page.js("allow()")
+        await page.until("microphone !== null")
+        assert await page.js("microphone.enabled") is False
+        await page.key("m")
+        assert await page.js("microphone.enabled") is True
+
+
 def test_without_keys_it_says_which() -> None:
     keys = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY")
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in keys}

@@ -13,9 +13,8 @@ for needed in ("deepgram", "elevenlabs", "openai", "espeakng_loader"):
     pytest.importorskip(needed)
 PhoneCall = pytest.importorskip("pipecat_call").PhoneCall
 
-SERVER_TURNS = ("uh-huh", "right okay", "interrupts")
-"""What is tried with Flux, too, which proposes turns itself."""
-CALLS = [("nova", name) for name in promises.SCRIPTS] + [("flux", name) for name in SERVER_TURNS]
+CALLS = [(ear, name) for ear in ("nova", "flux") for name in promises.SCRIPTS]
+"""Flux proposes turns itself."""
 
 
 async def held(ear: str, name: str) -> Any:
@@ -51,13 +50,16 @@ def test_an_interruption_leaves_what_was_heard(calls: Held[Any], ear: str) -> No
     promises.left_what_was_heard(calls[ear, "interrupts"])
 
 
-def test_an_early_yes_is_answered(calls: Held[Any]) -> None:
-    promises.answered_an_early_yes(calls["nova", "early yes"])
+@both
+def test_an_early_yes_is_answered(calls: Held[Any], ear: str) -> None:
+    promises.answered_an_early_yes(calls[ear, "early yes"])
 
 
-def test_a_code_is_heard_in_full_and_the_caller_answered(calls: Held[Any]) -> None:
-    promises.gave_the_code_in_full(calls["nova", "code"])
+@both
+def test_a_code_is_heard_in_full_and_the_caller_answered(calls: Held[Any], ear: str) -> None:
+    promises.gave_the_code_in_full(calls[ear, "code"])
 
 
-def test_go_on_goes_on_without_a_chat_request(calls: Held[Any]) -> None:
-    promises.went_on(calls["nova", "go on"])
+@both
+def test_go_on_goes_on_without_a_chat_request(calls: Held[Any], ear: str) -> None:
+    promises.went_on(calls[ear, "go on"])

@@ -74,6 +74,28 @@ async def test_without_keys_it_says_which_in_one_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize("given", ["{}", "https://{}/", " {}/ ", "wss://{}", "{}:443"])
+def test_the_public_host_may_be_given_as_an_address(agent: Any, given: str) -> None:
+    host = agent.public_host(given.format("agent.example.com"))
+    assert host.removesuffix(":443") == "agent.example.com"
+
+
+@pytest.mark.parametrize("given", ["https://h/twiml", "http://h", "a b", "https://", "u@h", "h?a"])
+def test_what_is_no_public_host_is_refused(agent: Any, given: str) -> None:
+    with pytest.raises(ValueError, match="PUBLIC_HOST must be the host alone"):
+        agent.public_host(given)
+
+
+async def test_no_public_host_is_told_in_one_sentence(agent: Any) -> None:
+    keys = dict.fromkeys(agent.KEYS, "k") | {"PUBLIC_HOST": "https://h/twiml"}
+    run = await asyncio.to_thread(started, **keys)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == (
+        "pipecat_phone: PUBLIC_HOST must be the host alone that Twilio reaches over https, such as"
+        " agent.example.com, not 'https://h/twiml'."
+    )
+
+
 async def test_rules_that_do_not_exist_are_refused_with_those_that_do() -> None:
     run = await asyncio.to_thread(started, "--rules", "bakery")
     assert run.returncode == 2

@@ -32,6 +32,7 @@ from realtime_rig import COUNT, WORD_MS
 pytest.importorskip("websockets")
 openai = pytest.importorskip("livekit.plugins.openai")
 realtime = pytest.importorskip("pipecat.services.openai.realtime.llm")
+events = pytest.importorskip("pipecat.services.openai.realtime.events")
 
 
 def polite(server: OpenAIRealtime, decided: list[str], **options: Any) -> Relay:
@@ -73,6 +74,15 @@ class PipecatCall:
 
     async def silent(self) -> None:
         await until(lambda: not self.relay.calls[-1].busy, 20)
+
+
+TRANSCRIBED = realtime.OpenAIRealtimeLLMService.Settings(
+    session_properties=events.SessionProperties(
+        audio=events.AudioConfiguration(
+            input=events.AudioInput(transcription=events.InputAudioTranscription())
+        )
+    )
+)
 
 
 @asynccontextmanager
@@ -126,7 +136,7 @@ async def test_pipecat_is_interrupted_when_the_floor_is_taken_and_knows_what_was
     calls = server(Said("No wait, stop.", at_ms=2000), answers=[COUNT, "Fine."], speed=1.2)
     async with pipecat_call(calls) as call:
         await call.line.talk(1500)
-        await call.agent_at("three")
+        await call.agent_at("five")
         interrupted = len(call.line.got(InterruptionFrame))
         await call.line.talk(2000)
         await until(lambda: call.statuses[2:] == ["completed"], 20)
@@ -137,11 +147,48 @@ async def test_pipecat_is_interrupted_when_the_floor_is_taken_and_knows_what_was
         assert roles == ["assistant", "user", "assistant", "user", "assistant"]
         counted = call.said[2][1]
         assert COUNT.startswith(counted)
-        assert "three" in counted
+        assert "five" in counted
         assert counted != COUNT
         ((item_id, end_ms),) = call.session.truncated
         assert item_id == "item_resp_2_message"
         assert abs(end_ms - len(counted.split()) * WORD_MS) < 1.5 * WORD_MS
+
+
+async def test_pipecat_glues_turns_in_its_first_second_with_us_as_without() -> None:
+    """It writes a caller's turn down a second after the answer began, or behind the answer."""
+
+    def said() -> OpenAIRealtime:
+        return server(Said("No wait, stop.", at_ms=2000), answers=[COUNT, "Fine."], speed=1.2)
+
+    def one_turn(messages: list[tuple[str, str]]) -> bool:
+        return [text for role, text in messages if role == "user"] == [
+            "Count, please. No wait, stop."
+        ]
+
+    async with pipecat_call(said()) as call:
+        await call.line.talk(1500)
+        await call.agent_at("two")
+        await call.line.talk(2000)
+        await until(lambda: ("assistant", "Fine.") in call.said, 20)
+        assert one_turn(call.said)
+
+    async with said() as alone:
+        llm = realtime.OpenAIRealtimeLLMService(
+            api_key="any", base_url=alone.realtime_url, settings=TRANSCRIBED
+        )
+        context = LLMContext([])
+        pair = LLMContextAggregatorPair(context)
+        async with pipeline(pair.user(), llm, PacedOutput(), pair.assistant()) as line:
+            await line.push(LLMContextFrame(context))
+            await until(lambda: alone.sessions and len(alone.sessions[-1].responses) == 1)
+            await asyncio.sleep(1)
+            await line.talk(1500)
+            await until(lambda: len(alone.sessions[-1].responses) == 2)
+            await asyncio.sleep(0.6)
+            await line.talk(2000)
+            messages: list[Any] = context.get_messages()
+            await until(lambda: messages[-1] == {"role": "assistant", "content": "Fine."}, 20)
+            assert one_turn([(one["role"], one["content"]) for one in messages])
 
 
 async def test_go_on_is_said_to_pipecat_without_a_run_of_the_model() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -227,6 +228,24 @@ async def test_the_sound_of_a_long_call_is_not_kept_for_ever() -> None:
     tracemalloc.stop()
     assert kept < 30 * RATE * 2
     await bare.close()
+
+
+async def test_a_text_of_a_megabyte_costs_ten_times_one_of_a_tenth() -> None:
+    async def taken_s(characters: int) -> float:
+        bare = Bare(Realtime(early_onset=False))
+        began_s = time.process_time()
+        began, words, sound, *ends = spoken(1)
+        bare.receive(began, words | {"delta": "word " * (characters // 5)})
+        bare.receive(sound | {"delta": audio(5000)}, *ends)
+        await bare.until(lambda: bare.played_ms > 1000)
+        bare.receive(*caller())
+        await bare.until(lambda: "response.create" in bare.sent)
+        assert "conversation.item.truncate" in bare.sent
+        await bare.close()
+        return time.process_time() - began_s
+
+    await taken_s(1000)
+    assert await taken_s(1_000_000) < 30 * await taken_s(100_000)
 
 
 async def test_an_applications_own_events_keep_the_floors_veto() -> None:

@@ -100,15 +100,16 @@ TROUBLES = [
 ]  # fmt: skip
 
 
-def finals(connection: Any) -> list[str]:
-    """What the recogniser wrote down for good."""
-    found = []
+def heard(connection: Any) -> list[str]:
+    """What the recogniser wrote down: for good, and at last, if the connection broke behind it."""
+    found, partial = [], ""
     for one in connection.sent:
-        if one.get("is_final"):
-            found.append(one["channel"]["alternatives"][0]["transcript"])
-        elif one.get("event") == "EndOfTurn":
-            found.append(one["transcript"])
-    return found
+        if one.get("type") == "Results":
+            partial = one["channel"]["alternatives"][0]["transcript"]
+            if one["is_final"]:
+                found.append(partial)
+                partial = ""
+    return [*found, partial]
 
 
 def told_the_truth(call: Any) -> None:
@@ -130,12 +131,15 @@ def kept_every_word(call: Any) -> None:
     """What the caller said is in the context or was reported as a backchannel, once."""
     reported = [one.partition('"')[2].partition('"')[0] for one in call.decided if "Report" in one]
     kept = Counter(" ".join([*call.said("user"), *reported]).split())
-    sent = [finals(connection) for connection in call.deepgram.connections]
-    written = Counter(" ".join(text for texts in sent for text in texts).split())
-    assert kept <= written
-    # What was on its way when a connection broke, its client did not get.
-    underway = [Counter(texts[-1].split()) for texts in sent[:-1] if texts]
-    assert written - kept in [Counter(), *underway]
+    written = [text for connection in call.deepgram.connections for text in heard(connection)]
+    assert kept == Counter(" ".join(written).split())
+
+
+def answered_the_caller(call: Any) -> None:
+    """Whatever the caller said in the end, the model was asked about it."""
+    turns = call.said("user")
+    asked = [one["messages"][-1]["content"] for one in call.openai.requests]
+    assert turns[-1:] == asked[-1:]
 
 
 def knew_what_was_heard(call: Any) -> None:

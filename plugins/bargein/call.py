@@ -99,6 +99,8 @@ class Call:
         """Is there any audio that has not been let out?"""
         self.host_turn: Callable[[], object | None] = lambda: None
         """The OpenTelemetry context of the turn that the host traces now, if it does."""
+        self.words_awaited: Callable[[], bool] = lambda: False
+        """Is the final transcript of what the caller has just said still to come?"""
         self.played_ms: Callable[[str], tuple[float, float | None]] = lambda _: (0.0, None)
         """How much of a message was played, and how long all of it is where that is known."""
         self.last_said = ""
@@ -174,6 +176,7 @@ class Call:
             self.cutting
             or self.agent_has_floor
             or self.voice_queued()
+            or self.words_awaited()
             or self._pump.state.due_at_ms is not None
         )
 

@@ -22,6 +22,11 @@ class EarlyOnset:
         self._on = False
         self._quiet = 0
 
+    def reset(self) -> None:
+        """The detector begins anew: so does whoever speaks on."""
+        self._on = False
+        self._quiet = 0
+
     def scored(self, probability: float, window_ms: float) -> None:
         """One window's probability of speech, from whoever computed it."""
         if probability >= EARLY_CONFIDENCE:

@@ -10,10 +10,12 @@ wants to be called again. Times are milliseconds as floats, on any one clock.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeAlias, TypeVar
+from math import inf
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -120,17 +122,22 @@ class _Stream(Generic[T]):
     waiting: list[_Word[T]] = field(default_factory=list)
     """Words whose sound has not been released, in order of time."""
     onsets: list[tuple[float, str]] = field(default_factory=list)
+    """Where each word begins, and the word; in order of time."""
+
+    def begun(self, at_ms: float) -> int:
+        """How many words have begun by then."""
+        return bisect_right(self.onsets, at_ms, key=_first)
 
     def middle(self, at_ms: float) -> float:
         """About the middle of the word that begins last before then."""
-        begun = [place for place, (onset_ms, _) in enumerate(self.onsets) if onset_ms <= at_ms]
+        begun = self.begun(at_ms)
         if not begun:
             return at_ms
-        onset_ms, text = self.onsets[begun[-1]]
+        onset_ms, text = self.onsets[begun - 1]
         # A short word is not as short as its letters, and what follows it may be a pause.
         lasts_ms = max(_WORD_MS, float(len(text.strip()) * MS_PER_CHARACTER))
-        if begun[-1] + 1 < len(self.onsets):
-            lasts_ms = min(lasts_ms, max(0.0, self.onsets[begun[-1] + 1][0] - onset_ms))
+        if begun < len(self.onsets):
+            lasts_ms = min(lasts_ms, self.onsets[begun][0] - onset_ms)
         return onset_ms + lasts_ms / 2
 
 
@@ -281,7 +288,7 @@ class Playback(Generic[T]):
         known = self._stream(stream)
         if text:
             self._last_until(known, stream, at_ms)
-            known.onsets.append((at_ms, text))
+            insort(known.onsets, (at_ms, text), key=_first)
             entry.at_ms = known.middle(at_ms)
         elif known.onsets:
             entry.at_ms = max(at_ms, known.middle(at_ms))  # a mark comes behind the word it is at
@@ -509,8 +516,9 @@ class Playback(Generic[T]):
         stream = self._stream(piece.stream)
         end_ms = piece.at_ms + piece.ms
         # Half a millisecond of grace: a piece that ends where a word begins does not hold the word.
-        while stream.waiting and stream.waiting[0].at_ms < end_ms - 0.5:
-            word = stream.waiting.pop(0)
+        due = bisect_left(stream.waiting, end_ms - 0.5, key=_heard_at)
+        words, stream.waiting[:due] = stream.waiting[:due], []
+        for word in words:
             offset_ms = max(0.0, word.at_ms - piece.at_ms)
             self._sound(self._edge_ms + offset_ms, piece.stream, word)
         stream.released_ms = end_ms
@@ -548,17 +556,22 @@ class Playback(Generic[T]):
         elif entry.at_ms < known.released_ms:
             self._sound(0.0, stream, entry)
         else:
-            known.waiting.append(entry)
-            known.waiting.sort(key=lambda one: one.at_ms)
+            insort(known.waiting, entry, key=_heard_at)
 
     def _last_until(self, known: _Stream[T], stream: str, at_ms: float) -> None:
         """The word that was last told of is over there, and may not be as long as it looked."""
-        late = [word for word in known.waiting if word.at_ms > (word.onset_ms + at_ms) / 2]
-        for entry in late:
-            if entry.onset_ms <= at_ms:
-                known.waiting.remove(entry)
-                entry.at_ms = (entry.onset_ms + at_ms) / 2
+        # A word before that one ended where that one began: it need not be looked at.
+        begun = known.begun(at_ms)
+        last_ms = known.onsets[begun - 1][0] if begun else -inf
+        first = bisect_right(known.waiting, last_ms, key=_heard_at)
+        words, known.waiting[first:] = known.waiting[first:], []
+        for entry in words:
+            middle_ms = (entry.onset_ms + at_ms) / 2
+            if entry.onset_ms <= at_ms and entry.at_ms > middle_ms:
+                entry.at_ms = middle_ms
                 self._wait(known, stream, entry)
+            else:
+                insort(known.waiting, entry, key=_heard_at)
 
     def _end(self, stream: str) -> None:
         """All of a stream has come in."""
@@ -567,13 +580,12 @@ class Playback(Generic[T]):
         self._last_until(known, stream, known.received_ms)
 
     def _sound(self, due_ms: float, stream: str, word: _Word[T]) -> None:
-        self._sounding.append((due_ms, stream, word))
-        self._sounding.sort(key=lambda entry: entry[0])
+        insort(self._sounding, (due_ms, stream, word), key=_first)
 
     def _sound_due(self, now_ms: float, out: list[Out[T]]) -> None:
-        while self._sounding and self._sounding[0][0] <= now_ms:
-            _, stream, word = self._sounding.pop(0)
-            out.append(WordOut(stream=stream, word=word.word))
+        due = bisect_right(self._sounding, now_ms, key=_first)
+        words, self._sounding[:due] = self._sounding[:due], []
+        out += [WordOut(stream=stream, word=word.word) for _, stream, word in words]
 
     def _ended(self, mark: _Mark[T]) -> None:
         """The end of a stream: words timed a little past its audio are as good as said."""
@@ -735,6 +747,14 @@ class Playback(Generic[T]):
 
     def _stream(self, name: str) -> _Stream[T]:
         return self._streams.setdefault(name, _Stream())
+
+
+def _first(entry: tuple[float, Any] | tuple[float, Any, Any]) -> float:
+    return entry[0]
+
+
+def _heard_at(word: _Word[Any]) -> float:
+    return word.at_ms
 
 
 def _speaks(item: _Audio[T] | _Mark[T]) -> bool:

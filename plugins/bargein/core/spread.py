@@ -44,6 +44,6 @@ def joined(before: bool, text: str) -> str:
 
 def weight(piece: str) -> float:
     """How long a word takes, in characters: its own, the gap before it and the pause behind it."""
-    letters = sum(character.isalnum() for character in piece)
+    letters = sum(map(str.isalnum, piece))
     pause = _PAUSE if piece.rstrip()[-1:] in _PAUSES else 0.0
     return letters + _WORD + pause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 from typing import Any
 
@@ -51,11 +52,10 @@ def speech() -> SpeechHandle | None:
 async def scheduled(handle: SpeechHandle) -> bool:
     """Wait until a speech is on its way; False if it was thrown away, as guesses are."""
     if not handle.scheduled and not handle.done():
-        import asyncio
-
         there = asyncio.ensure_future(handle._wait_for_scheduled())
-        await handle.wait_if_not_interrupted([there])
-        if not there.done():
+        try:
+            await handle.wait_if_not_interrupted([there])
+        finally:
             there.cancel()
     return handle.scheduled and not handle.interrupted
 

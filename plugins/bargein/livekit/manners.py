@@ -119,6 +119,8 @@ class Bargein(Manners[LiveKitCall]):
         self._vad: BargeinVAD | None = None
         self._top: io.AudioOutput | None = None
         self._makes_stt = False
+        self._stops_again = False
+        call.cut_done.append(self._cut_heard)
         self._ended = asyncio.Event()
         if self._voice is Playback:
             self._voice = partial(Playback, pad_ms=_WHOLE_FRAME_MS)
@@ -257,6 +259,19 @@ class Bargein(Manners[LiveKitCall]):
         except RuntimeError as error:
             raise BargeinError(f"nothing can be said: {error}") from None
         return message.message_id
+
+    def emergency_stop(self) -> None:
+        """Stop the agent now, whatever it is saying, and whatever it is about to say."""
+        super().emergency_stop()
+        call = self._call
+        if call.attached and call.speeches.silence("emergency_stop") and call.cutting:
+            self._stops_again = True
+
+    def _cut_heard(self) -> None:
+        """The floor stopped what sounded. What was behind it and will not come, it waits for."""
+        if self._stops_again:
+            self._stops_again = False
+            self._call.raise_control("emergency_stop")
 
     def function_tool(
         self,

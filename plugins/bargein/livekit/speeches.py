@@ -95,6 +95,20 @@ class Speeches:
             if everything or (speech.handle.allow_interruptions and not speech.locked):
                 speech.handle.interrupt(force=everything)
 
+    def silence(self, control: str) -> bool:
+        """Stop what has not sounded yet, unless it must be heard and this may not break it off.
+
+        Returns:
+            Whether anything of it had to be heard.
+        """
+        locked = False
+        for speech in self:
+            message = speech.message
+            if not (speech.over or speech.began or (message and control not in message.broken_by)):
+                speech.handle.interrupt(force=True)
+                locked = locked or message is not None
+        return locked
+
     def before(self, handle: SpeechHandle) -> list[Speech]:
         """Messages that must be heard and were asked for before this speech."""
         this = self.of(handle)

@@ -45,6 +45,7 @@ class BargeinSTT(stt.STT[Any]):
         """True in a session that is not ours: its caller's words are nobody else's business."""
         self._voice = voice
         inner.on("metrics_collected", self._on_metrics)
+        inner.on("error", self._on_error)
 
     @property
     def model(self) -> str:
@@ -83,8 +84,9 @@ class BargeinSTT(stt.STT[Any]):
         return _Stream(self, inner, language=language, conn_options=conn_options)
 
     async def aclose(self) -> None:
-        """Stop listening to the wrapped one's metrics; closing it is its owner's."""
+        """Stop listening to the wrapped one's events; closing it is its owner's."""
         self.inner.off("metrics_collected", self._on_metrics)
+        self.inner.off("error", self._on_error)
 
     async def _recognize_impl(
         self,
@@ -100,6 +102,10 @@ class BargeinSTT(stt.STT[Any]):
 
     def _push_conversation_item(self, item: Any) -> None:
         self.inner._push_conversation_item(item)
+
+    def _on_error(self, _: object) -> None:
+        if not self.foreign:
+            self.words.failed()
 
     def _on_metrics(self, *args: Any) -> None:
         self.emit("metrics_collected", *args)
@@ -141,7 +147,7 @@ class _Stream(stt.RecognizeStream):
         try:
             async for event in inner:
                 if ours and not self._ours.foreign:
-                    self._ours.words.told(event)
+                    self._ours.words.heard(event)
                 else:
                     self._tell(event)
         finally:

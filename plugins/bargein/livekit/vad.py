@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 from livekit import rtc
@@ -96,7 +96,17 @@ class CallerEar:
         """The detection has ended, or has failed: nobody would tell that the caller stops."""
         if self._call.user_speaks:
             self._call.speech(UserSpeechStopped(at_ms=self._call.now_ms), "host")
+        if self._onset is not None:
+            self._onset.reset()
         self._over_agent = False
+
+    def guarded(self, act: Callable[..., None], *args: object) -> None:
+        """Run something of ours, which must not end the session's detection if it fails."""
+        self._call.guarded("ear", act, *args)
+
+    def report(self, error: Exception) -> None:
+        """Something of ours has failed, and the session hears for itself."""
+        self._call.report("ear", error)
 
     def _window_ms(self, event: vad.VADEvent) -> float:
         lasts_s = sum(frame.duration for frame in event.frames)
@@ -167,21 +177,28 @@ class _Stream(vad.VADStream):
                         inner.push_frame(frame)
                         continue
                     inner.push_frame(self._ear.caller(frame))
-                    self._ear.sound(frame)
+                    self._ear.guarded(self._ear.sound, frame)
                 else:
                     # The recogniser has ended the turn. A detection that is behind forgets the
                     # speech it is in, and nobody would tell that the caller has stopped.
                     inner.flush()
                     if not self._ours.foreign:
-                        self._ear.hears_no_more()
+                        self._ear.guarded(self._ear.hears_no_more)
             inner.end_input()
 
         forwarding = asyncio.create_task(forward())
         try:
             async for event in inner:
-                self._event_ch.send_nowait(event if self._ours.foreign else self._ear.told(event))
+                self._event_ch.send_nowait(event if self._ours.foreign else self._told(event))
         finally:
             if not self._ours.foreign:
-                self._ear.hears_no_more()
+                self._ear.guarded(self._ear.hears_no_more)
             await utils.aio.cancel_and_wait(forwarding)
             await inner.aclose()
+
+    def _told(self, event: vad.VADEvent) -> vad.VADEvent:
+        try:
+            return self._ear.told(event)
+        except Exception as error:
+            self._ear.report(error)
+            return event

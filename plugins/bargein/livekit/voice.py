@@ -37,6 +37,12 @@ _UNTIMED_MS = 120
 """Audio that is shorter holds no words to be told apart."""
 
 
+_PLAYS_S = 10.0
+"""A sink tells so long after the last of the sound, at the latest, that it has played it."""
+_CLEARS_S = 2.0
+"""And that it has thrown away what it had; LiveKit gives up a speech that takes five seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Word:
     """A word on its way to the ear."""
@@ -112,6 +118,7 @@ class VoiceOutput(io.AudioOutput):
         self._host_paused = False
         self._awake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._releasing = asyncio.ensure_future(self._release())
         call.decided.append(self._obey)
         call.closing.append(self.close)
@@ -151,8 +158,9 @@ class VoiceOutput(io.AudioOutput):
             if hook in hooks:
                 hooks.remove(hook)  # type: ignore[arg-type]
         self._releasing.cancel()
-        if self._alarm is not None:
-            self._alarm.cancel()
+        for timer in (self._alarm, self._patience):
+            if timer is not None:
+                timer.cancel()
         segment = self._segment
         if segment is not None:
             played_s = self._played(segment.source.stream)[0] / 1000
@@ -345,7 +353,7 @@ class VoiceOutput(io.AudioOutput):
         while True:
             self._awake.clear()
             now_ms = self._call.clock_ms()
-            for out in self._voice.take(now_ms):
+            for out in self._due(now_ms):
                 try:
                     await self._let_out(out)
                 except Exception as error:  # a sink that fails does so for every piece
@@ -358,6 +366,16 @@ class VoiceOutput(io.AudioOutput):
                 in_s = max(0.0, wake_ms - self._call.clock_ms()) / 1000
                 self._alarm = loop.call_later(in_s, self._awake.set)
             await self._awake.wait()
+
+    def _due(self, now_ms: float) -> list[Out[_Mark]]:
+        try:
+            return self._voice.take(now_ms)
+        except Exception as error:
+            self._call.report("voice", error)
+            self._voice.drop()
+            if self._segment is not None and not self._segment.ended:
+                self._cut_off(self._segment)
+            return []
 
     async def _let_out(self, out: Out[_Mark]) -> None:
         call, below = self._call, self.next_in_chain
@@ -404,6 +422,8 @@ class VoiceOutput(io.AudioOutput):
             return
         if segment.sent:
             below.flush()
+            left_ms = self._voice.left_ms(self._call.clock_ms()) or 0.0
+            self._waits(segment, left_ms / 1000 + _PLAYS_S)
         elif self._segment is segment:
             self.on_playback_finished(playback_position=0.0, interrupted=False)
 
@@ -426,6 +446,20 @@ class VoiceOutput(io.AudioOutput):
         if not segment.passed:
             below.flush()
         below.clear_buffer()
+        self._waits(segment, _CLEARS_S)
+
+    def _waits(self, segment: _Segment, seconds: float) -> None:
+        """A sink that never says that it has finished must not keep the call from its end."""
+        if self._patience is not None:
+            self._patience.cancel()
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(seconds, self._must_have_finished, segment)
+
+    def _must_have_finished(self, segment: _Segment) -> None:
+        self._patience = None
+        if self._segment is segment and self._pending_playback_count:
+            played_s = self._played(segment.source.stream)[0] / 1000
+            self.on_playback_finished(playback_position=played_s, interrupted=segment.ended)
 
     def _lost(self, segment: _Segment) -> None:
         speech = segment.source.speech

@@ -19,6 +19,7 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.core.events import UserSpeechStarted, UserSpeechStopped, UserWordsHeard
+from bargein.lastwords import LastWords
 from bargein.microphone import Microphone
 
 from .call import LiveKitCall
@@ -44,6 +45,14 @@ def read(event: stt.SpeechEvent, at_ms: int) -> UserWordsHeard | None:
         is_final=event.type is _T.FINAL_TRANSCRIPT,
         language=str(best.language or ""),
     )
+
+
+def _saying(event: stt.SpeechEvent, text: str) -> stt.SpeechEvent:
+    """The event with this text."""
+    best = event.alternatives[0]
+    if text == best.text:
+        return event
+    return replace(event, alternatives=[replace(best, text=text, words=None)])
 
 
 @dataclass(slots=True)
@@ -86,6 +95,8 @@ class CallerWords:
         """Decide about the words of a call. `Bargein` does it for you."""
         self._call = call
         self._microphone = microphone
+        self._last_words = LastWords(call, self._take_for_final, close=self._close_turn)
+        self._said_so_far: stt.SpeechEvent | None = None  # the last partial that came
         self._listeners: list[Tell] = []
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
@@ -117,6 +128,10 @@ class CallerWords:
         if self._speaks:
             self._speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
+    def failed(self) -> None:
+        """The recogniser's connection broke: of what the caller is saying no final will come."""
+        self._last_words.give_up()
+
     def leftovers(self) -> str:
         """The call is over: what the caller said last, which the session may not have noted."""
         kept, self._deferred = self._deferred, []
@@ -128,8 +143,16 @@ class CallerWords:
             self._again = None
         return text or self._told_last
 
-    def told(self, event: stt.SpeechEvent) -> None:
+    def heard(self, event: stt.SpeechEvent) -> None:
         """The recogniser has something to say."""
+        try:
+            self._judged(event)
+        except Exception as error:  # it would end the recogniser's stream, and the caller unheard
+            self._call.report("words", error)
+            self.release_all()
+            self._tell(event)
+
+    def _judged(self, event: stt.SpeechEvent) -> None:
         call = self._call
         if event.type in (_T.START_OF_SPEECH, _T.END_OF_SPEECH):
             self._speech(event)
@@ -142,9 +165,15 @@ class CallerWords:
             text = self._microphone.callers_words(heard.text)
             if not text:
                 return  # only the agent's own, come back
-            if text != heard.text:
-                best = replace(event.alternatives[0], text=text, words=None)
-                event, heard = replace(event, alternatives=[best]), replace(heard, text=text)
+            event, heard = _saying(event, text), replace(heard, text=text)
+        if heard.is_final:
+            text = self._last_words.final(heard.text)
+            if not text:
+                return  # it was not waited for any longer
+            event, heard = _saying(event, text), replace(heard, text=text)
+        else:
+            self._said_so_far = event
+            self._last_words.partial(heard.text)
         call.settle()
         if heard.is_final:
             self._final(event, heard)
@@ -162,6 +191,7 @@ class CallerWords:
     def forget(self) -> None:
         """Nothing that was said so far is of any interest."""
         self._taken()
+        self._last_words.forget()
         self._deferred.clear()
         self._outbox.clear()
         self._partial = self._withheld_start = None
@@ -209,6 +239,22 @@ class CallerWords:
             self._waiting.events.append(event)
             call.feed(replace(heard, at_ms=call.now_ms))
         self._flush()
+
+    def _take_for_final(self, text: str) -> None:
+        """The recogniser will say no more of this."""
+        call, partial = self._call, self._said_so_far
+        if partial is None or not call.in_charge:
+            return
+        event = replace(_saying(partial, text), type=_T.FINAL_TRANSCRIPT)
+        heard = read(event, call.now_ms)
+        assert heard is not None
+        call.settle()
+        self._final(event, heard)
+
+    def _close_turn(self) -> None:
+        """Nor that the caller is silent."""
+        if self._speaks and self._call.in_charge:
+            self._speech(stt.SpeechEvent(type=_T.END_OF_SPEECH))
 
     # --- what the floor decides ---
 

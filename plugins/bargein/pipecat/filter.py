@@ -17,6 +17,8 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InputDTMFFrame,
     InterimTranscriptionFrame,
+    ProposedUserStartedSpeakingFrame,
+    ProposedUserStoppedSpeakingFrame,
     ServiceMetadataFrame,
     StartFrame,
     TranscriptionFrame,
@@ -24,6 +26,7 @@ from pipecat.frames.frames import (
     UserMuteStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.stt_service import STTService
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from bargein.core.decisions import (
@@ -38,6 +41,7 @@ from bargein.core.decisions import (
 from bargein.core.events import CallEnded, UserSpeechStarted, UserSpeechStopped
 from bargein.detect import Detector
 from bargein.hearing import Hearing
+from bargein.lastwords import LastWords
 from bargein.microphone import Microphone
 
 from .call import PipecatCall
@@ -97,6 +101,9 @@ class BackchannelFilter(FrameProcessor):
         self._early = early
         self._microphone = microphone
         self._hearing = Hearing(call, detectors)
+        self._last_words = LastWords(call, self._take_for_final, close=self._propose_the_end)
+        self._partial: InterimTranscriptionFrame | None = None
+        self._proposed = False  # a service has told that a turn began, and not yet that it ended
         self._waiting = _Kept()
         self._deferred: list[_Kept] = []
         self._outbox: deque[Frame] = deque()
@@ -134,6 +141,7 @@ class BackchannelFilter(FrameProcessor):
         elif isinstance(frame, EndFrame):
             # What still waits was said by somebody: it goes into the record of the call.
             call.ending = True
+            self._last_words.give_up()
             self._release_all()
             call.cut_heard()
             await self._flush()
@@ -142,6 +150,10 @@ class BackchannelFilter(FrameProcessor):
         elif isinstance(frame, ServiceMetadataFrame) and direction is FrameDirection.DOWNSTREAM:
             self._recommend(frame)
         else:
+            if isinstance(
+                frame, ProposedUserStartedSpeakingFrame | ProposedUserStoppedSpeakingFrame
+            ):
+                self._proposed = isinstance(frame, ProposedUserStartedSpeakingFrame)
             event = read(frame, call.now_ms)
             if isinstance(event, UserSpeechStarted | UserSpeechStopped):
                 # An aggregator that owns the VAD sends us copies upstream; it has told the turn
@@ -168,10 +180,18 @@ class BackchannelFilter(FrameProcessor):
     # --- words ---
 
     def _callers(self, frame: _Words) -> _Words | None:
-        """The frame without the agent's own words; None if it has no others."""
-        if self._microphone is None or not frame.text.strip() or not self._in_charge():
+        """The frame without the agent's own words, and without those that were taken for final
+        before; None if it has no others."""
+        if not frame.text.strip() or not self._in_charge():
             return frame
-        text = self._microphone.callers_words(frame.text)
+        text = frame.text
+        if self._microphone is not None:
+            text = self._microphone.callers_words(text)
+        if isinstance(frame, TranscriptionFrame):
+            text = self._last_words.final(text)
+        elif text:
+            self._partial = frame
+            self._last_words.partial(text)
         if text == frame.text:
             return frame
         if not text:
@@ -214,6 +234,35 @@ class BackchannelFilter(FrameProcessor):
         call.feed(event)
         await self._flush()
         return True
+
+    def _take_for_final(self, text: str) -> None:
+        """The recogniser will say no more of this."""
+        call, partial = self._bargein_call, self._partial
+        if partial is None or not self._in_charge():
+            return
+        frame = TranscriptionFrame(
+            text, partial.user_id, partial.timestamp, language=partial.language
+        )
+        call.settle()
+        if call.decides_words:
+            self._waiting.frames.append(frame)
+            event = read(frame, call.now_ms)
+            assert event is not None
+            call.feed(event)
+        else:
+            self._release([frame])
+        self._flush_soon()
+
+    async def _recogniser_failed(self, *_: object) -> None:
+        """Its errors go up the pipeline, away from here."""
+        self._bargein_call.guarded("last words", self._last_words.give_up)
+
+    def _propose_the_end(self) -> None:
+        """The service that told of the turn's beginning will not tell of its end."""
+        if self._proposed and self._in_charge():
+            self._proposed = False
+            self._outbox.append(ProposedUserStoppedSpeakingFrame())
+            self._flush_soon()
 
     def _obey(self, decision: Decision) -> None:
         if not self._bargein_call.in_charge:
@@ -305,6 +354,11 @@ class BackchannelFilter(FrameProcessor):
 
     async def _started(self) -> None:
         call = self._bargein_call
+        part = self.previous
+        while part is not None:
+            if isinstance(part, STTService):
+                part.add_event_handler("on_error", self._recogniser_failed)
+            part = part.previous
         missing = [
             name
             for name, there in (

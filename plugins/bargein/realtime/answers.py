@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bargein.core.decisions import Decision, YieldFloor
 
 from .call import RealtimeCall
-from .wire import Message, Refused, ResponseBegan, ResponseEnded, cancel
+from .wire import BUSY, Message, Refused, ResponseBegan, ResponseEnded, cancel
 
 _OVERTAKEN = frozenset(
     {
@@ -20,7 +20,6 @@ _OVERTAKEN = frozenset(
     }
 )
 """What a server says when something of ours came too late to matter."""
-_BUSY = "conversation_already_has_active_response"
 _LOST_S = 10.0
 """A server from which so long nothing comes of an answer may be asked for the next: its last word
 got lost, or it says that it is busy."""
@@ -148,7 +147,7 @@ class Answers:
     def refused(self, fact: Refused) -> None:
         """The server reports an error. Ours are told once; nobody's ends the call."""
         ask = self._asked.pop(fact.event_id, None)
-        if ask is not None and fact.code == _BUSY:
+        if ask is not None and fact.code == BUSY:
             # Somebody else's answer: ours comes behind it.
             ask.event.pop("event_id", None)
             self._wanted.insert(0, ask)

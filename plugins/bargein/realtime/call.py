@@ -66,11 +66,17 @@ class RealtimeCall(Call):
 
     def send(self, event: Message) -> str:
         """Send an event; returns its id, by which the server's errors name it."""
-        self._sent += 1
-        event_id = event.setdefault("event_id", f"{OURS}{self._sent}")
+        event_id = self.named(event, OURS)
         self.out.append(Send(event=event))
         self.awake.set()
-        return str(event_id)
+        return event_id
+
+    def named(self, event: Message, whose: str) -> str:
+        """An event's id, made up where it has none."""
+        self._sent += 1
+        if not event.get("event_id"):
+            event["event_id"] = f"{whose}{self._sent}"
+        return str(event["event_id"])
 
     def play(self, pcm: bytes, item_id: str = "") -> None:
         """Play some of the voice."""

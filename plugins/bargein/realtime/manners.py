@@ -175,7 +175,7 @@ class Realtime(Manners[RealtimeCall]):
                 24 kHz PCM both ways, and the transcription stays on.
 
         Raises:
-            BargeinError: the transcription is turned off.
+            BargeinError: the transcription is turned off, or the audio is another.
         """
         return session(self._detection, settings)
 
@@ -197,8 +197,12 @@ class Realtime(Manners[RealtimeCall]):
 
         A ``response.create`` waits for a message that must be heard, for the caller to be silent,
         and for the response before it. Of a ``session.update`` the turn detection stays ours.
+
+        Raises:
+            BargeinError: it asks for audio that is not 24 kHz PCM, or for no transcription.
         """
         call, event = self._call, dict(event)
+        call.named(event, wire.THEIRS)
         match event.get("type"):
             case "input_audio_buffer.append":
                 self.hear(base64.b64decode(event["audio"]))

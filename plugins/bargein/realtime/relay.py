@@ -12,7 +12,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 try:
@@ -21,11 +21,12 @@ except ImportError as error:
     raise ImportError('bargein.realtime.relay needs: pip install "bargein[realtime]"') from error
 
 from bargein.core.decisions import YieldFloor
+from bargein.manners import BargeinError
 
 from .call import Out, Play, Send, Tell
 from .manners import Realtime
 from .voice import Source
-from .wire import OURS, Message
+from .wire import BUSY, OURS, THEIRS, Message
 
 URL = "wss://api.openai.com/v1/realtime"
 _PASSED_ON = ("authorization", "openai-organization", "openai-project", "openai-beta")
@@ -43,6 +44,9 @@ _TAIL_S = 0.3
 has the text of a word in the same queue."""
 _SETTLES_S = 0.15
 """So long an interruption takes in a client: what comes sooner would be thrown away as well."""
+_STUCK_S = 20.0
+"""Who has taken nothing for so long, while there was something, is not there any more: what is said
+meanwhile would be kept for ever."""
 _OF_THE_GATE = (
     "conversation.item.truncate",
     "input_audio_buffer.commit",
@@ -172,8 +176,8 @@ class _Line:
     async def _out(self) -> None:
         async for out in self._gate:
             if isinstance(out, Send):
-                with contextlib.suppress(ConnectionError):
-                    await self._server.send_json(out.event)
+                if not await self._sent(self._server.send_json(out.event), "server"):
+                    return
             else:
                 self._to_client.put_nowait(out)
 
@@ -192,10 +196,25 @@ class _Line:
                     pass
                 case _:
                     continue
-            with contextlib.suppress(ConnectionError):
-                await self._client.send_json(event)
+            if not await self._sent(self._client.send_json(event), "client"):
+                return
             if event["type"] == "input_audio_buffer.speech_started":
                 await asyncio.sleep(_SETTLES_S)
+
+    async def _sent(self, sending: Coroutine[Any, Any, None], whom: str) -> bool:
+        """Send something; False if nobody takes it."""
+        try:
+            async with asyncio.timeout(_STUCK_S):
+                await sending
+        except ConnectionError:
+            pass  # whoever reads from there finds out
+        except TimeoutError:
+            self._call.complain(
+                f"bargein: the Realtime {whom} has read nothing for {_STUCK_S:g} s; the relay"
+                " hangs up"
+            )
+            return False
+        return True
 
     # --- the client ---
 
@@ -212,7 +231,13 @@ class _Line:
             return
         if kind == "response.cancel" and not self._call.agent_has_floor:
             return  # it has heard that the caller has the floor
-        self._gate.sending(event)
+        try:
+            self._gate.sending(event)
+        except BargeinError as error:
+            self._call.complain(f"bargein: {error}")
+            about = {"type": "invalid_request_error", "code": "bargein", "message": str(error)}
+            told = {**about, "param": None, "event_id": event.get("event_id")}
+            self._tell({"type": "error", "error": told})
 
     # --- the server ---
 
@@ -230,6 +255,10 @@ class _Line:
         item_id = event.get("item_id") or (event.get("item") or {}).get("id") or ""
         if item_id.startswith(OURS) or _about(event).startswith(OURS) or item_id in self._no_turns:
             return
+        if kind == "error" and _about(event).startswith(THEIRS):
+            if event["error"].get("code") == BUSY:
+                return  # it is asked for again
+            event["error"]["event_id"] = None  # the client gave it none
         if kind == "session.updated" and self._updates:
             self._updates -= 1
         elif kind in ("response.output_audio.delta", "response.output_audio_transcript.delta"):

@@ -46,9 +46,13 @@ def session(detection: Message | None, given: Mapping[str, Any]) -> Message:
 def settled(session: Mapping[str, Any], detection: Message | None) -> Message:
     """Some of a session's settings, with what the floor needs of them."""
     whole = {"type": "realtime"} | dict(session)
+    for older in ("input_audio_format", "output_audio_format"):
+        _only_pcm(whole.get(older))
     if "audio" not in whole:
         return whole
     audio = dict(whole["audio"] or {})
+    for way in ("input", "output"):
+        _only_pcm((audio.get(way) or {}).get("format"))
     heard = {"transcription": {"model": TRANSCRIBES}} | dict(audio.get("input") or {})
     if not heard["transcription"]:
         raise BargeinError(
@@ -58,3 +62,17 @@ def settled(session: Mapping[str, Any], detection: Message | None) -> Message:
     audio["input"] = heard | {"format": _FORMAT, "turn_detection": detection}
     audio["output"] = dict(audio.get("output") or {}) | {"format": _FORMAT}
     return whole | {"audio": audio}
+
+
+def _only_pcm(asked: object) -> None:
+    named = {"type": asked} if isinstance(asked, str) else asked
+    if named is None or (
+        isinstance(named, Mapping)
+        and named.get("type") in ("audio/pcm", "pcm16")
+        and named.get("rate") in (None, RATE)
+    ):
+        return
+    raise BargeinError(
+        f"the session's audio must be 24 kHz PCM both ways, which is paced and heard here, not"
+        f" {asked!r}: convert a telephone's before it comes here"
+    )

@@ -18,6 +18,8 @@ _FIRST_MS = 50
 """Per character of `weight`, which counts the pauses in."""
 _ENOUGH = 20
 """Shorter messages teach nothing about it."""
+_FASTEST_MS = 5
+"""Per character: no text is spoken faster, so the sound is not all of it."""
 _LEARNS = 0.5
 """How much of the newest message's pace goes into the pace that is expected of the next."""
 
@@ -34,6 +36,8 @@ class Pace:
 
     def learn(self, text: str, whole_ms: float) -> None:
         """A message was made to its end."""
+        if len(text) * _FASTEST_MS > whole_ms:
+            return
         characters = sum(map(weight, text.split()))
         if characters >= _ENOUGH and whole_ms > 0:
             newest = min(max(whole_ms / characters, 25.0), 200.0)
@@ -71,9 +75,12 @@ class Timing:
         self._pace.learn(self.text, self.whole_ms)
         self.onsets, self._done = [], 0
         words: list[tuple[str, float]] = []
-        latest_ms = 0.0
+        latest_ms, last_came_ms = 0.0, self._not_before[-1][1]
         for piece, at_ms in spread(self.text, 0.0, self.whole_ms):
-            latest_ms = min(max(at_ms, latest_ms, self._came_ms(self._done)), self.whole_ms)
+            latest_ms = max(latest_ms, at_ms)
+            if latest_ms < last_came_ms:
+                latest_ms = max(latest_ms, self._came_ms(self._done))
+            latest_ms = min(latest_ms, self.whole_ms)
             words.append((piece, latest_ms))
             self._timed(piece, latest_ms)
         return words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bargein.core.decisions import (
@@ -23,6 +23,8 @@ from .wire import RATE
 
 _KEPT = 4
 """So many messages' audio is kept to be gone on with: one more than the memory's own depth."""
+_FASTEST_MS = 20
+"""No voice says a word in less; that would be fifty a second."""
 _LONGEST_MS = 180_000
 """No more of one message is kept."""
 
@@ -47,8 +49,8 @@ class Source:
     """The floor was taken from it: what still comes of it is not heard."""
     over: bool = False
     """Heard to its end, or cut."""
-    words: int = 0
-    """How many are timed."""
+    word_ends: list[int] = field(default_factory=list)
+    """Where in the text each timed word ends."""
     out_ms: float = 0.0
     """How much was let out; what was taken back for a resume is left out."""
 
@@ -137,9 +139,14 @@ class Voice:
         if source.over or source.cut or source.timing.ended:
             return
         words = source.timing.end()
-        heard = source.words - self._voice.forget_words(source.stream)
-        source.words = heard
-        self._words(source, words[heard:])
+        ends = source.word_ends
+        del ends[len(ends) - self._voice.forget_words(source.stream) :]
+        heard, place = ends[-1] if ends else 0, 0
+        for unheard, (piece, _) in enumerate(words):
+            if place >= heard:
+                self._words(source, words[unheard:])
+                break
+            place += len(piece)
         if source in self._queued:
             self._voice.put_mark(source, protected=source.must_hear, ends=source.stream)
             self._call.awake.set()
@@ -179,8 +186,8 @@ class Voice:
         return True
 
     def _words(self, source: Source, words: list[tuple[str, float]]) -> None:
-        source.words += len(words)
-        for piece, at_ms in words:
+        for piece, at_ms in _audible(words):
+            source.word_ends.append(len(piece) + (source.word_ends[-1] if source.word_ends else 0))
             self._voice.put_word(
                 _Word(piece),
                 text=piece.strip(),
@@ -377,6 +384,21 @@ class Voice:
             f" {self._max_lock_ms / 1000:g} s and is not over; nobody can interrupt it: is it meant"
             " to be so long?"
         )
+
+
+def _audible(words: Iterable[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    """Words that would begin sooner after each other than anybody speaks are heard as one: a
+    server that sends ten thousand words with a second of sound would keep the floor busy."""
+    piece, at_ms = "", 0.0
+    for word, begins_ms in words:
+        if piece and begins_ms - at_ms >= _FASTEST_MS:
+            yield piece, at_ms
+            piece = ""
+        if not piece:
+            at_ms = begins_ms
+        piece += word
+    if piece:
+        yield piece, at_ms
 
 
 def _bare(text: str) -> str:

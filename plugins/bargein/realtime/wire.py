@@ -18,6 +18,10 @@ TAG = "bargein"
 """Under this name a response's metadata says which message it speaks."""
 OURS = "bargein_"
 """So begin the ids of our own events."""
+THEIRS = "application_"
+"""So those of the application's that have none: an error about one is for the application."""
+BUSY = "conversation_already_has_active_response"
+"""The error of a server that is asked for an answer while it makes another."""
 
 Message: TypeAlias = dict[str, Any]
 
