@@ -1,8 +1,6 @@
 """A Pipecat agent on a loudspeaker: its own voice and words come back to it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams
@@ -12,15 +10,19 @@ pytest.importorskip("bargein.testing.speech")
 
 from bargein.pipecat import Bargein
 from bargein.testing.pipecat_parts import ScriptedTTS
-from bargein.testing.speakerphone import RATE, Speakerphone
+from bargein.testing.recorded import recording
+from bargein.testing.speakerphone import RATE
 from bargein.testing.tones import PCM
-from line_echo import EchoingLine, caller, voice
+from line_echo import ROUGH, STEADY, EchoingLine, Way, caller, voice
 from rig import Rig
 
 SAYS = (
     "Your appointment is on Tuesday at nine, with Doctor Hale in the main building. Please bring"
     " your card, and come ten minutes early, so that we can register you."
 )
+WAYS = pytest.mark.parametrize("way", [STEADY, ROUGH], ids=["steady", "rough"])
+_RECENT = 100
+"""Chunks that may sound in the room still."""
 
 
 def rig_of(manners: Bargein) -> Rig:
@@ -28,24 +30,15 @@ def rig_of(manners: Bargein) -> Rig:
     return Rig(manners, tts=ScriptedTTS(voice), user_params={"vad_analyzer": vad})
 
 
-@asynccontextmanager
-async def on_loudspeaker(rig: Rig) -> AsyncIterator[EchoingLine]:
+def line_of(rig: Rig, way: Way) -> EchoingLine:
     def played(from_s: float, to_s: float) -> tuple[PCM, int]:
-        return rig.output.recording(from_s, to_s), rig.output.rate
+        output = rig.output
+        return recording(output.written[-_RECENT:], output.rate, from_s, to_s), output.rate
 
     async def hand_in(pcm: PCM) -> None:
         await rig.worker.queue_frame(InputAudioRawFrame(pcm.tobytes(), RATE, 1))
 
-    line = EchoingLine(Speakerphone(echo_db=-12, delay_ms=150), played, hand_in)
-    running = asyncio.ensure_future(line.run())
-    try:
-        yield line
-    except (AssertionError, TimeoutError):
-        line.judge()
-        raise
-    finally:
-        running.cancel()
-    line.judge()
+    return EchoingLine(played, hand_in, way=way)
 
 
 async def hears_the_agent(rig: Rig) -> None:
@@ -59,11 +52,12 @@ async def hears_the_agent(rig: Rig) -> None:
     await asyncio.sleep(0.8)
 
 
-async def test_an_agent_on_a_loudspeaker_neither_stops_nor_answers_itself() -> None:
+@WAYS
+async def test_an_agent_on_a_loudspeaker_neither_stops_nor_answers_itself(way: Way) -> None:
     rig = rig_of(Bargein(echo=True))
 
     async def script(rig: Rig) -> None:
-        async with on_loudspeaker(rig):
+        async with line_of(rig, way).open():
             await hears_the_agent(rig)
 
     await rig.run(script)
@@ -77,18 +71,19 @@ async def test_without_the_detector_it_does() -> None:
     rig = rig_of(Bargein(echo=False))
 
     async def script(rig: Rig) -> None:
-        async with on_loudspeaker(rig):
+        async with line_of(rig, STEADY).open():
             await hears_the_agent(rig)
 
     await rig.run(script)
     assert rig.decided != []
 
 
-async def test_a_callers_stop_over_the_echo_stops_it() -> None:
+@WAYS
+async def test_a_callers_stop_over_the_echo_stops_it(way: Way) -> None:
     rig = rig_of(Bargein(echo=True))
 
     async def script(rig: Rig) -> None:
-        async with on_loudspeaker(rig) as line:
+        async with line_of(rig, way).open() as line:
             await rig.agent(SAYS)
             await rig.until(lambda: len(rig.passed(TTSTextFrame)) > 6)
             assert rig.decided == []
@@ -104,3 +99,23 @@ async def test_a_callers_stop_over_the_echo_stops_it() -> None:
     [said] = rig.said("assistant")
     assert SAYS.startswith(said)
     assert said != SAYS
+
+
+async def test_an_agent_that_was_held_is_not_stopped_by_its_own_echo() -> None:
+    rig = rig_of(Bargein(echo=True))
+    ended: list[str] = []
+
+    async def script(rig: Rig) -> None:
+        async with line_of(rig, STEADY).open() as line:
+            await rig.agent(SAYS)
+            await rig.until(lambda: len(rig.passed(TTSTextFrame)) > 6)
+            line.says(caller("Yes, that is what I thought."))
+            await rig.until(lambda: any("ResumePlayout" in one for one in rig.decided))
+            ended.extend(rig.decided)
+            await rig.until(lambda: not rig.manners.busy)
+            await asyncio.sleep(0.8)
+
+    await rig.run(script)
+    assert rig.decided == ended
+    assert any("PausePlayout" in one or "HoldFloor" in one for one in ended)
+    assert rig.said("assistant") == [SAYS]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .drift import Drift
 from .played import Played
 from .resampled import RATE, Wave
 
@@ -24,6 +25,8 @@ BLOCK = HOPS * HOP
 _SIZE = 256
 _BINS = np.arange(10, 116, 2)
 _PLACES = np.arange(_SIZE)
+_TURN = (-2j * np.pi / _SIZE * _BINS[:, None]).astype(np.complex64)
+"""What a delay of one sample does to a band."""
 _WINDOW: Wave = np.hanning(_SIZE + 1)[:_SIZE].astype(np.float32)
 _TAPS = 6
 """Frames of a filter: with the frame itself, 110 ms of a room."""
@@ -37,7 +40,6 @@ _LAGGED = np.arange(_FRAMES) + np.arange(_TAPS - 1, -1, -1)[:, None]
 
 _LOOK = 4_096
 """Samples of the microphone that are looked for in what was played."""
-_FFT = 16_384
 _LEAD = 40
 """Samples before the peak where the filters begin: the strongest way is not always the first."""
 _EARLY = RATE // 10
@@ -76,9 +78,14 @@ class EchoPath:
         """
         self._played = played
         self._lags = _EARLY + reach_ms * RATE // 1000
+        self._fft = -(-(_LOOK + self._lags) // 1000) * 1000  # no prime factor above 13
+        hertz = np.fft.rfftfreq(self._fft, 1 / RATE)
+        self._voiced = slice(*np.searchsorted(hertz, (300, 3600)))
         self.lag: int | None = None
         """Samples from being played to being heard, counted from 100 ms early; None: no echo."""
-        self._candidate = -_LIKELY * 1000
+        self._candidate = -_SAME * 2
+        self._drift = Drift()
+        self._slip = 0.0  # so much of a sample is missing in the lag
         self._mic: Wave = np.zeros(_LOOK, np.float32)
         self._heard: Bands = np.zeros((len(_BINS), _FRAMES), np.complex64)
         self._sound: Bands = np.zeros((len(_BINS), _FRAMES + _TAPS - 1), np.complex64)
@@ -106,6 +113,13 @@ class EchoPath:
         self._powers.clear()
         self._since_fit = 0
 
+    def redate(self, by: int) -> None:
+        """What was heard is by so many samples later than was said; the sounds are the same."""
+        self._candidate += by
+        self._drift.redate(by)
+        if self.lag is not None:
+            self.lag += by
+
     def hear(self, mic: Wave, to: int) -> list[Hop]:
         """Take the next `BLOCK` of the microphone, which ended at sample ``to`` of the clock."""
         self._mic = np.concatenate((self._mic[BLOCK:], mic))
@@ -115,7 +129,12 @@ class EchoPath:
         if self.lag is None:
             return [Hop(power, power, 0.0) for power in powers]
         count = _SIZE + HOP * (HOPS - 1)
+        slips = round(self._slip + self._drift.rate * BLOCK)
+        self._slip += self._drift.rate * BLOCK - slips
+        self.lag += slips
         sound = _bands(_sharp(self._played.read(to + _EARLY - self.lag, count + 1)))
+        if self._slip:
+            sound = sound * np.exp(_TURN * np.float32(self._slip))
         self._sound = np.concatenate((self._sound[:, HOPS:], sound), axis=1)
         newest = self._sound[:, _NEWEST]
         best = [Hop(power, power, 0.0) for power in powers]
@@ -144,12 +163,12 @@ class EchoPath:
         played = self._played.read(to + _EARLY, count + 1)
         if not played.any():
             return
-        cross = np.fft.rfft(self._mic, _FFT) * np.fft.rfft(_sharp(played), _FFT).conj()
-        band = slice(300 * _FFT // RATE, 3600 * _FFT // RATE)
+        size, band = self._fft, self._voiced
+        cross = np.fft.rfft(self._mic, size) * np.fft.rfft(_sharp(played), size).conj()
         white = np.zeros_like(cross)
         white[band] = cross[band] / (np.abs(cross[band]) + 1e-12)
         lags = np.arange(self._lags)
-        alike = np.abs(np.fft.irfft(white, _FFT)[(lags - self._lags) % _FFT])
+        alike = np.abs(np.fft.irfft(white, size)[(lags - self._lags) % size])
         found = int(alike.argmax())
         stands_out = alike[found] / (np.sqrt(np.mean(alike**2)) + 1e-12)
         again = abs(found - self._candidate) <= _SAME
@@ -157,18 +176,29 @@ class EchoPath:
         if not (stands_out >= _CERTAIN or (stands_out >= _LIKELY and again)):
             return
         lag = max(0, found - _LEAD)
+        if self.lag is not None and abs(lag - self.lag) <= _SAME and 0 < found < len(alike) - 1:
+            was = self._drift.rate
+            self._drift.found(to, found + _summit(*alike[found - 1 : found + 2]))
+            self._turn(self._drift.rate - was)
         sure = again or (doubted and stands_out >= _CERTAIN)
         if self.lag is None or (abs(lag - self.lag) > _SAME and sure):
             self._move(lag, to)
 
     def _move(self, lag: int, to: int) -> None:
-        self.lag = lag
+        self.lag, self._slip = lag, 0.0
+        self._drift.restart()
         self._fitted = None  # but not what was kept: the delay has changed, the room has not
         self._since_fit = 0
         self._powers.clear()
         frames = _FRAMES + _TAPS - 1
         sound = _sharp(self._played.read(to + _EARLY - lag, _SIZE + HOP * (frames - 1) + 1))
         self._sound = _bands(sound)
+
+    def _turn(self, rate: float) -> None:
+        """The delay has changed so much faster than was thought: what is fitted to was nearer."""
+        if rate:
+            ages = HOP * np.arange(self._sound.shape[1] - 1, -1, -1)
+            self._sound = self._sound * np.exp(_TURN * (-rate * ages).astype(np.float32))
 
     def _fit(self) -> None:
         """Least squares in each band, over the last 0.8 s."""
@@ -197,6 +227,11 @@ def _sharp(wave: Wave) -> Wave:
     """The high notes lifted, as there is less of them in a voice; one sample shorter."""
     sharp: Wave = wave[1:] - np.float32(0.9) * wave[:-1]
     return sharp
+
+
+def _summit(before: float, at: float, behind: float) -> float:
+    """Where a parabola through a peak and its neighbours is highest, beside the peak."""
+    return (before - behind) / (2 * (before + behind - 2 * at))
 
 
 def _powers(bands: Bands) -> list[float]:

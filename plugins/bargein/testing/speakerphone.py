@@ -43,11 +43,15 @@ class Speakerphone:
 
     def coloured(self, played: Wave) -> Wave:
         """The echo of the newest sound, 10 ms late; the first `TAIL_S` are its past."""
+        return self._in_room(played)[len(self._before) : len(played)] * self._gain
+
+    def _in_room(self, played: Wave) -> Wave:
         clipped = np.tanh(played * self.drive) / self.drive
-        size = len(clipped) + len(self._response)
-        echo = np.fft.irfft(np.fft.rfft(clipped, size) * np.fft.rfft(self._response, size), size)
-        whole: Wave = echo[len(self._before) : len(clipped)] * self._gain
-        return whole
+        whole = len(clipped) + len(self._response) - 1
+        size = 1 << whole.bit_length()
+        spectrum = np.fft.rfft(clipped, size) * np.fft.rfft(self._response, size)
+        echo: Wave = np.fft.irfft(spectrum, size)[:whole]
+        return echo
 
     @property
     def _before(self) -> Wave:
@@ -71,9 +75,8 @@ class Speakerphone:
     @cached_property
     def _gain(self) -> float:
         voice = as_wave(agent_voice(_SAYS, RATE)[0])
-        clipped = np.tanh(voice * self.drive) / self.drive
         wanted = loudness(voice) * 10 ** (self.echo_db / 20)
-        return float(wanted / loudness(np.convolve(clipped, self._response)))
+        return float(wanted / loudness(self._in_room(voice)))
 
 
 def as_wave(pcm: PCM) -> Wave:

@@ -23,6 +23,8 @@ Ts = TypeVarTuple("Ts")
 
 _TURN_S = 1e-6
 """What a turn of the loop takes: who asks the clock without sleeping in between gets on, too."""
+_PATIENCE_S = 0.5
+"""A thread that takes so long computes nothing, but waits itself: time passes for it."""
 _CLOCKS = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
 _monotonic = time.monotonic
 _running: list[VirtualTimeLoop] = []
@@ -35,6 +37,12 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.passed_s = 0.0
         self.threads = 0
+        self._idle = 0  # so many of them wait themselves
+
+    def computed(self) -> None:
+        """One thread less."""
+        self.threads -= 1
+        self._idle = min(self._idle, self.threads)
 
     def select(self, timeout: float | None = None) -> Any:
         """What is ready; with nothing to wait for but time, time has passed."""
@@ -42,6 +50,11 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
+        if self.threads > self._idle:
+            ready = super().select(_PATIENCE_S)
+            if ready:
+                return ready
+            self._idle = self.threads
         if timeout is None or self.threads:
             began_s = _monotonic()
             ready = super().select(timeout)
@@ -84,7 +97,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return future
 
     def _computed(self, _future: object) -> None:
-        self._waiting.threads -= 1
+        self._waiting.computed()
 
     def run_forever(self) -> None:
         """Run until stopped."""

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=50,
         metavar="CALLS",
-        help="only how an agent on a loudspeaker hears, in so many calls (default: 50)",
+        help="only how an agent on a loudspeaker hears, in so many calls a level (default: 50)",
     )
     parser.add_argument(
         "--cuts", type=int, default=60, help="in how many places the agent is cut (default: 60)"
@@ -93,9 +93,10 @@ def _echoes(calls: int) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
 
     for level_db in echo.LEVELS_DB:
         yield f"an echo at {level_db:g} dB", partial(echo.alone, level_db, calls)
-    yield "callers without an echo", lambda: echo.over(None, calls)
+    callers = max(1, calls * 2 // 5)
+    yield "callers without an echo", lambda: echo.over(None, callers)
     for level_db in echo.LEVELS_DB:
-        yield f"callers over it at {level_db:g} dB", partial(echo.over, level_db, calls)
+        yield f"callers over it at {level_db:g} dB", partial(echo.over, level_db, callers)
 
 
 async def _onsets(quick: bool) -> list[Row]:
