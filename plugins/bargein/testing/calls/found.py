@@ -1,0 +1,176 @@
+"""Which of the agent's words were heard, and when? Found in the audio that came out, by its sound.
+
+What the voice made of a text is looked for in the recording, word by word. A word whose sound is
+not there was not heard, whatever was cancelled, logged or written into a context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..speech import resampled
+from ..tones import PCM
+from .subject import Voiced
+
+Wave = npt.NDArray[np.float64]
+RATE = 8000
+"""At which sounds are compared: what a telephone carries."""
+LIKE = 0.72
+"""How alike two sounds must be, 1 being the same: cut, ducked and through a telephone they are."""
+HALF = 0.6
+"""So much of a word must be there for it to have been heard."""
+FIRST_S = 0.4
+SHORT_S = 0.1
+LATE_S = 0.03
+"""A word that is later than this behind the word before was held up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word that the agent's voice was given."""
+
+    text: str
+    at_s: float | None
+    """When its sound began, if it was heard."""
+    held_s: float = 0.0
+    """How much later it came than the voice meant it to, behind the word before."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether the caller heard it."""
+        return self.at_s is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A text that the agent's voice was given, and what was heard of it."""
+
+    text: str
+    voiced_s: float
+    words: tuple[Word, ...]
+    ended_s: float | None
+    """When its last word that was heard was over."""
+
+    @property
+    def heard(self) -> str:
+        """The words that were heard."""
+        return " ".join(word.text for word in self.words if word.heard)
+
+    @property
+    def unheard(self) -> str:
+        """The words that were not."""
+        return " ".join(word.text for word in self.words if not word.heard)
+
+    @property
+    def began_s(self) -> float | None:
+        """When its first word was heard."""
+        return next((word.at_s for word in self.words if word.at_s is not None), None)
+
+
+class Finder:
+    """Looks for every reply, in the order in which the voice was given them."""
+
+    def __init__(self) -> None:
+        """Nothing has been heard."""
+        self._pieces: dict[int, list[Wave]] = {}
+
+    def find(
+        self, voiced: Sequence[Voiced], recording: PCM, rate: int, from_s: float
+    ) -> list[Reply]:
+        """What was heard of each reply in a recording that begins at an instant."""
+        heard = _Sound(resampled(recording, rate, RATE).astype(np.float64))
+        found, place = list[Reply](), 0
+        for number, one in enumerate(voiced):
+            earliest = max(place, round((one.at_s - from_s) * RATE))
+            pieces = self._pieces.setdefault(number, _pieces(one))
+            reply, place = _found(one, pieces, heard, earliest, from_s)
+            found.append(reply)
+        return found
+
+
+def _found(
+    one: Voiced, pieces: list[Wave], heard: _Sound, earliest: int, from_s: float
+) -> tuple[Reply, int]:
+    onsets = [at_s for _, at_s in one.words]
+    words: list[Word] = []
+    before: tuple[int, int] | None = None  # which word was heard last, and where
+    missing = 0
+    for place, (text, onset_s) in enumerate(one.words):
+        expected = None
+        if before is not None:
+            expected = before[1] + round((onset_s - onsets[before[0]]) * RATE)
+        at = None
+        if missing < 2 and len(pieces[place]):
+            at = heard.find(pieces[place], earliest, expected)
+        missing = 0 if at is not None else missing + 1
+        if at is None:
+            words.append(Word(text=text, at_s=None))
+            continue
+        held_s = max(0.0, (at - expected) / RATE) if expected is not None else 0.0
+        words.append(
+            Word(text=text, at_s=from_s + at / RATE, held_s=held_s if held_s > LATE_S else 0.0)
+        )
+        before, earliest = (place, at), at + len(pieces[place]) // 2
+    ended_s = None
+    if before is not None:
+        whole_s = len(one.pcm) / one.rate
+        last_s = onsets[before[0] + 1] if before[0] + 1 < len(onsets) else whole_s
+        ended_s = from_s + before[1] / RATE + last_s - onsets[before[0]]
+    reply = Reply(text=one.text, voiced_s=one.at_s, words=tuple(words), ended_s=ended_s)
+    return reply, earliest
+
+
+def _pieces(one: Voiced) -> list[Wave]:
+    """What to look for, of each word: its first half and a little more."""
+    wave = resampled(one.pcm, one.rate, RATE).astype(np.float64)
+    onsets = [at_s for _, at_s in one.words]
+    ends = [*onsets[1:], len(wave) / RATE]
+    pieces = []
+    for place, (from_s, until_s) in enumerate(zip(onsets, ends, strict=True)):
+        least_s = FIRST_S if place == 0 else SHORT_S
+        lasts_s = max((until_s - from_s) * HALF, min(least_s, ends[-1] - from_s))
+        piece = wave[round(from_s * RATE) : round((from_s + lasts_s) * RATE)]
+        pieces.append(piece if np.any(piece) else np.zeros(0))
+    return pieces
+
+
+class _Sound:
+    """A recording that can be searched."""
+
+    def __init__(self, wave: Wave) -> None:
+        self._wave = wave
+        self._energy = np.concatenate(([0.0], np.cumsum(wave * wave)))
+
+    def find(self, piece: Wave, earliest: int, expected: int | None) -> int | None:
+        """Where a piece is first heard, and first of all where it is expected."""
+        if expected is not None:
+            near = expected - RATE // 50
+            at = self._best(piece, max(near, 0), near + len(piece) + RATE // 25)
+            if at is not None:
+                return at
+        return self._best(piece, max(0, earliest), len(self._wave))
+
+    def _best(self, piece: Wave, first: int, last: int) -> int | None:
+        last = min(last, len(self._wave))
+        size = len(piece)
+        if last - first < size:
+            return None
+        window = self._wave[first:last]
+        bins = 1 << (len(window) + size - 1).bit_length()
+        spectrum = np.fft.rfft(window, bins) * np.conj(np.fft.rfft(piece, bins))
+        alike = np.fft.irfft(spectrum, bins)[: len(window) - size + 1]
+        energy = self._energy[first + size : last + 1] - self._energy[first : last - size + 1]
+        norm = np.sqrt(np.maximum(energy, 1.0) * float(piece @ piece))
+        score = alike / norm
+        # A whisper is as alike as a voice: what is 30 dB below it is no word.
+        score[energy < 0.001 * float(piece @ piece)] = 0.0
+        good = np.flatnonzero(score > LIKE)
+        if not len(good):
+            return None
+        # The first of them, at its best.
+        near = score[good[0] : good[0] + RATE // 100]
+        return first + int(good[0]) + int(np.argmax(near))
