@@ -1,7 +1,7 @@
 """How does an agent behave when somebody talks over it? Scripted calls to any agent.
 
-``PipecatAgent`` is in `bargein.testing.calls.on_pipecat`, ``LiveKitAgent`` in ``on_livekit``,
-``PhoneAgent`` in ``on_phone`` and ``RealtimeAgent`` in ``on_realtime``.
+``PipecatAgent`` is in `bargein.testing.calls.pipecat`, ``LiveKitAgent`` in ``livekit``,
+``PhoneAgent`` in ``phone`` and ``RealtimeAgent`` in ``realtime``.
 """
 
 try:

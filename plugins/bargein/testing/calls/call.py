@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..steps import Means, Step
 from ..tones import PCM
 from .found import Reply
 from .measured import PAUSE_S, Overlap, Run, Sounded
 from .recovery import Recovery, recovery
-from .steps import Means, Step
 from .subject import Capabilities, Message, Ran, Unsupported, WordTimes, text_of
 from .timeline import kept, timeline
 from .words import difference, place_of, words_of

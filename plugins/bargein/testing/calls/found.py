@@ -24,7 +24,12 @@ LIKE = 0.72
 HALF = 0.6
 """So much of a word must be there for it to have been heard."""
 FIRST_S = 0.4
+FAR_S = 0.3
 SHORT_S = 0.1
+CLOCK_S = 0.5
+"""So far a recording's clock may be off the voice's."""
+MISSING = 3
+"""So many words in a row that are not there, and the rest is not, either."""
 LATE_S = 0.03
 """A word that is later than this behind the word before was held up."""
 
@@ -76,7 +81,7 @@ class Finder:
 
     def __init__(self) -> None:
         """Nothing has been heard."""
-        self._pieces: dict[int, list[Wave]] = {}
+        self._pieces: dict[str, list[tuple[Wave, Wave]]] = {}
 
     def find(
         self, voiced: Sequence[Voiced], recording: PCM, rate: int, from_s: float
@@ -84,57 +89,100 @@ class Finder:
         """What was heard of each reply in a recording that begins at an instant."""
         heard = _Sound(resampled(recording, rate, RATE).astype(np.float64))
         found, place = list[Reply](), 0
-        for number, one in enumerate(voiced):
-            earliest = max(place, round((one.at_s - from_s) * RATE))
-            pieces = self._pieces.setdefault(number, _pieces(one))
+        for one in voiced:
+            earliest = max(place, round((one.at_s - from_s - CLOCK_S) * RATE))
+            pieces = self._pieces.setdefault(one.text, _pieces(one))
             reply, place = _found(one, pieces, heard, earliest, from_s)
             found.append(reply)
         return found
 
 
 def _found(
-    one: Voiced, pieces: list[Wave], heard: _Sound, earliest: int, from_s: float
+    one: Voiced, pieces: list[tuple[Wave, Wave]], heard: _Sound, earliest: int, from_s: float
 ) -> tuple[Reply, int]:
-    onsets = [at_s for _, at_s in one.words]
-    words: list[Word] = []
-    before: tuple[int, int] | None = None  # which word was heard last, and where
+    onsets = [round(at_s * RATE) for _, at_s in one.words]
+    places: list[int | None] = [None] * len(onsets)
+    last: int | None = None
     missing = 0
-    for place, (text, onset_s) in enumerate(one.words):
+    for number, (piece, far) in enumerate(pieces):
+        if missing == MISSING:
+            break
         expected = None
-        if before is not None:
-            expected = before[1] + round((onset_s - onsets[before[0]]) * RATE)
-        at = None
-        if missing < 2 and len(pieces[place]):
-            at = heard.find(pieces[place], earliest, expected)
+        if last is not None:
+            expected = (places[last] or 0) + onsets[number] - onsets[last]
+        at = heard.find(piece, far, earliest, expected) if len(piece) else None
         missing = 0 if at is not None else missing + 1
         if at is None:
-            words.append(Word(text=text, at_s=None))
             continue
-        held_s = max(0.0, (at - expected) / RATE) if expected is not None else 0.0
+        places[number] = at
+        _bridge(places, onsets, last, number, heard, earliest)
+        last, earliest = number, at + len(piece) // 2
+    words, before = list[Word](), None
+    for number, (text, _) in enumerate(one.words):
+        at = places[number]
+        held_s = 0.0
+        if at is not None and before is not None:
+            meant = (places[before] or 0) + onsets[number] - onsets[before]
+            held_s = (at - meant) / RATE
+        if at is not None:
+            before = number
         words.append(
-            Word(text=text, at_s=from_s + at / RATE, held_s=held_s if held_s > LATE_S else 0.0)
+            Word(
+                text=text,
+                at_s=from_s + at / RATE if at is not None else None,
+                held_s=held_s if held_s > LATE_S else 0.0,
+            )
         )
-        before, earliest = (place, at), at + len(pieces[place]) // 2
     ended_s = None
-    if before is not None:
-        whole_s = len(one.pcm) / one.rate
-        last_s = onsets[before[0] + 1] if before[0] + 1 < len(onsets) else whole_s
-        ended_s = from_s + before[1] / RATE + last_s - onsets[before[0]]
+    if last is not None:
+        ends = [*onsets[1:], round(len(one.pcm) / one.rate * RATE)]
+        ended_s = from_s + ((places[last] or 0) + ends[last] - onsets[last]) / RATE
     reply = Reply(text=one.text, voiced_s=one.at_s, words=tuple(words), ended_s=ended_s)
     return reply, earliest
 
 
-def _pieces(one: Voiced) -> list[Wave]:
-    """What to look for, of each word: its first half and a little more."""
+def _bridge(
+    places: list[int | None],
+    onsets: list[int],
+    last: int | None,
+    number: int,
+    heard: _Sound,
+    earliest: int,
+) -> None:
+    """Words that a gap in the audio broke were heard where there was time for them.
+
+    A machine that stands still for a moment tears a word in two, and neither half is like it.
+    """
+    at = places[number]
+    assert at is not None
+    first = last + 1 if last is not None else 0
+    from_at = places[last] if last is not None else None
+    if from_at is None:
+        from_at = at - onsets[number]
+        if from_at < earliest or not heard.is_loud(from_at, at):
+            return
+        places[0] = from_at if number else at
+        last = 0
+    elif at - from_at < onsets[number] - onsets[first - 1] - RATE * LATE_S:
+        return
+    for between in range(first, number):
+        places[between] = from_at + onsets[between] - onsets[last or 0]
+
+
+def _pieces(one: Voiced) -> list[tuple[Wave, Wave]]:
+    """What to look for, of each word: where it is expected its first half and a little more, and
+    anywhere else a piece that is long enough to be mistaken for no other."""
     wave = resampled(one.pcm, one.rate, RATE).astype(np.float64)
     onsets = [at_s for _, at_s in one.words]
     ends = [*onsets[1:], len(wave) / RATE]
     pieces = []
     for place, (from_s, until_s) in enumerate(zip(onsets, ends, strict=True)):
-        least_s = FIRST_S if place == 0 else SHORT_S
-        lasts_s = max((until_s - from_s) * HALF, min(least_s, ends[-1] - from_s))
-        piece = wave[round(from_s * RATE) : round((from_s + lasts_s) * RATE)]
-        pieces.append(piece if np.any(piece) else np.zeros(0))
+        near_s = max((until_s - from_s) * HALF, FIRST_S if place == 0 else SHORT_S)
+        near, far = (
+            wave[round(from_s * RATE) : round((from_s + lasts_s) * RATE)]
+            for lasts_s in (near_s, max(near_s, FAR_S))
+        )
+        pieces.append((near, far) if np.any(near) else (near[:0], near[:0]))
     return pieces
 
 
@@ -145,14 +193,21 @@ class _Sound:
         self._wave = wave
         self._energy = np.concatenate(([0.0], np.cumsum(wave * wave)))
 
-    def find(self, piece: Wave, earliest: int, expected: int | None) -> int | None:
+    def find(self, piece: Wave, far: Wave, earliest: int, expected: int | None) -> int | None:
         """Where a piece is first heard, and first of all where it is expected."""
         if expected is not None:
             near = expected - RATE // 50
             at = self._best(piece, max(near, 0), near + len(piece) + RATE // 25)
             if at is not None:
                 return at
-        return self._best(piece, max(0, earliest), len(self._wave))
+        return self._best(far, max(0, earliest), len(self._wave))
+
+    def is_loud(self, first: int, last: int) -> bool:
+        """Whether there is a voice between two places, most of the time."""
+        size = RATE // 50
+        whole = self._wave[first:last]
+        frames = whole[: len(whole) // size * size].reshape(-1, size)
+        return bool(len(frames)) and float(np.mean(np.abs(frames).max(axis=1) > 100)) > HALF
 
     def _best(self, piece: Wave, first: int, last: int) -> int | None:
         last = min(last, len(self._wave))

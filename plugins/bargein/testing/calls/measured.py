@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..steps import Means
 from ..tones import PCM
 from .found import Reply
-from .steps import Means
 
 LOUD = 60
 SILENT_S = 0.5

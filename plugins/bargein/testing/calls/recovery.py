@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..steps import Means
 from .found import Reply
 from .measured import Overlap
-from .steps import Means
 from .words import place_of, repeated, words_of
 
 REPEATED_WORDS = 4

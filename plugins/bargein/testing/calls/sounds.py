@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..speech import PCM, cough, levelled, resampled, speak
+from ..steps import Means, Says, ScriptError
 from ..utterance import RATE, Utterance
-from .steps import Means, Says, ScriptError
 
 SPOKEN = {
     "mm-hm": "[[,V h'V]]",  # hummed, it is no voice to a detector that looks for one

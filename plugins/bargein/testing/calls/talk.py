@@ -11,12 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..speech import PCM, resampled
-from ..utterance import RATE
-from .call import Call
-from .found import Finder, Reply
-from .measured import Sounded, audible, overlaps
-from .sounds import sound_of
-from .steps import (
+from ..steps import (
     AgentSpeaks,
     HangsUp,
     Means,
@@ -29,6 +24,11 @@ from .steps import (
     Steps,
     script,
 )
+from ..utterance import RATE
+from .call import Call
+from .found import Finder, Reply
+from .measured import Sounded, audible, overlaps
+from .sounds import sound_of
 from .subject import Subject, Unsupported, WordTimes, until
 from .words import place_of, words_of
 

@@ -21,8 +21,8 @@ from bargein.core.events import (
     UserWordsHeard,
 )
 
+from ..steps import Means
 from .measured import Overlap
-from .steps import Means
 
 if TYPE_CHECKING:
     from .call import Call

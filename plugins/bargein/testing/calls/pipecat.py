@@ -31,9 +31,9 @@ from pipecat.workers.runner import WorkerRunner
 
 from ..caller import CallerInput, ScriptedSTT
 from ..pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
+from ..steps import ScriptError
 from ..tones import PCM
 from ..utterance import RATE, Utterance
-from .steps import ScriptError
 from .subject import (
     BargeIn,
     Capabilities,
