@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bargein.call import Call
+from bargein.core.events import Event
 from bargein.core.overlap import Rules
 from bargein.core.resumption import Resumption
 
@@ -79,7 +80,7 @@ class RealtimeCall(Call):
         """Do it behind all that is being decided now."""
         asyncio.get_running_loop().call_soon(self.guarded, "realtime", act)
 
-    def _settled(self) -> None:
-        super()._settled()
+    def _settled(self, event: Event) -> None:
+        super()._settled(event)
         for hook in tuple(self.moved):
             self.guarded("realtime", hook)
