@@ -5,12 +5,14 @@ from .scene import Line, Scene, SceneError, load, parse
 from .steps import (
     ScriptError,
     agent,
+    announce,
     at_random,
     backchannel,
     cough,
     dtmf,
     hang_up,
     interrupt,
+    moment,
     noise,
     script,
     silence,
@@ -18,7 +20,7 @@ from .steps import (
 )
 
 __all__ = [
-    "Line", "Scene", "SceneError", "ScriptError", "agent", "at_random", "backchannel", "cough",
-    "dtmf", "hang_up", "interrupt", "load", "matches", "noise", "parse", "play", "script",
-    "silence", "user", "written",
+    "Line", "Scene", "SceneError", "ScriptError", "agent", "announce", "at_random", "backchannel",
+    "cough", "dtmf", "hang_up", "interrupt", "load", "matches", "moment", "noise", "parse", "play",
+    "script", "silence", "user", "written",
 ]  # fmt: skip

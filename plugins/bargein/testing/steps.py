@@ -87,7 +87,23 @@ class NoiseFromNow:
     db: float
 
 
-Step: TypeAlias = Says | AgentSpeaks | Silence | Presses | HangsUp | NoiseFromNow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announces:
+    """The application lets the agent say something."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Nothing happens until so long after the agent was first heard."""
+
+    ms: int
+
+
+Step: TypeAlias = (
+    Says | AgentSpeaks | Silence | Presses | HangsUp | NoiseFromNow | Announces | Moment
+)
 Steps: TypeAlias = Step | Iterable["Steps"]
 
 
@@ -228,6 +244,20 @@ def dtmf(keys: str) -> Presses:
 def hang_up() -> HangsUp:
     """The caller hangs up."""
     return HangsUp()
+
+
+def announce(text: str) -> Announces:
+    """The application lets the agent say this, as a greeting; the script does not wait for it."""
+    if not text.strip():
+        raise ScriptError("text must be something to say, not an empty text")
+    return Announces(text=text)
+
+
+def moment(ms: int) -> Moment:
+    """Wait until so long after the agent was first heard in this call."""
+    if ms < 0:
+        raise ScriptError(f"ms must be >= 0, not {ms}")
+    return Moment(ms=ms)
 
 
 def noise(db: float) -> NoiseFromNow:

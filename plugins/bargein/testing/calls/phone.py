@@ -53,12 +53,13 @@ class PhoneAgent:
             context: its LLM's messages, where they can be had.
             runs: its LLM's runs; counted only where there is a ``context``.
         """
-        self._phone = lambda: Phone(url, provider, parameters or {})
+        self._url, self._provider, self._parameters = url, provider, dict(parameters or {})
         self._voice, self._stt, self._context, self._runs = voice, stt, context, runs
 
     def __call__(self) -> _OnThePhone:
         """Call it."""
-        return _OnThePhone(self._phone(), self._voice, self._stt, self._context, self._runs)
+        phone = Phone(self._url, self._provider, self._parameters)
+        return _OnThePhone(phone, self._voice, self._stt, self._context, self._runs)
 
 
 class _OnThePhone:

@@ -12,9 +12,12 @@ import numpy as np
 
 from ..speech import PCM, resampled
 from ..steps import (
+    REPLY_WITHIN_S,
     AgentSpeaks,
+    Announces,
     HangsUp,
     Means,
+    Moment,
     NoiseFromNow,
     Presses,
     Says,
@@ -93,6 +96,7 @@ class _Talk:
         self._began_s = 0.0
         self._turn_s = 0.0  # since when what the agent says is its reply
         self._heard_s = 0.0
+        self._first_s: float | None = None
         self._hung_up = False
 
     async def play(self) -> Call:
@@ -157,6 +161,10 @@ class _Talk:
             case HangsUp():
                 self._hung_up = True
                 await self._subject.hang_up()
+            case Announces():
+                await self._subject.speak(step.text)
+            case Moment():
+                await self._moment(step.ms)
             case NoiseFromNow():
                 self._subject.noise(step.db)
 
@@ -185,6 +193,17 @@ class _Talk:
             await asyncio.sleep(max(0.0, self._reply_s() + step.after_ms / 1000 - time.monotonic()))
         elif step.after_words is not None or step.during is not None:
             await self._word(step)
+
+    async def _moment(self, ms: int) -> None:
+        if self._first_s is None:
+            if not await until(self._is_audible, REPLY_WITHIN_S):
+                self._missed.append((time.monotonic(), f"from the agent for {REPLY_WITHIN_S:g} s"))
+                self._first_s = time.monotonic()
+            else:
+                subject = self._subject
+                heard = subject.recording(self._began_s, subject.now_s)
+                self._first_s = audible(heard, subject.rate, self._began_s)[0][0]
+        await asyncio.sleep(max(0.0, self._first_s + ms / 1000 - time.monotonic()))
 
     async def _word(self, step: AgentSpeaks) -> None:
         """Wait until the agent has come so far in its reply."""
