@@ -59,6 +59,10 @@ class PipecatLine:
         self._stt = ScriptedSTT()
         self.voice = VoiceLog()
         """What the agent's voice was given."""
+        self.runs: list[Ran] = []
+        """The runs of `llm`."""
+        self.messages: list[Message] = []
+        """What the last of them was shown."""
 
     def input(self) -> CallerInput:
         """What the caller says, as a transport's input."""
@@ -75,7 +79,13 @@ class PipecatLine:
     def llm(self, replies: Replies) -> ScriptedLLM:
         """A model that answers what it is told to."""
         number = iter(range(1_000_000))
-        return ScriptedLLM(lambda messages: answer_of(replies, messages, next(number)))
+
+        def answer(messages: list[Any]) -> str:
+            self.runs.append(Ran(at_s=time.monotonic(), asked=_last(messages)))
+            self.messages = messages
+            return answer_of(replies, messages, next(number))
+
+        return ScriptedLLM(answer)
 
     def tts(self, *, word_times: bool = True) -> ScriptedTTS:
         """A voice, with or without the times of its words."""
@@ -131,8 +141,7 @@ class _Ear(BaseObserver):
         if isinstance(frame, LLMContextFrame) and frame.id not in self._seen:
             self._seen.add(frame.id)
             self.context = frame.context
-            messages: list[Any] = frame.context.get_messages()
-            self._asked = text_of(messages[-1]) if messages else ""
+            self._asked = _last(frame.context.get_messages())
         elif (
             isinstance(frame, LLMFullResponseStartFrame)
             and isinstance(data.source, LLMService)
@@ -254,3 +263,7 @@ def _flat(pipeline: Any) -> list[FrameProcessor]:
     for one in pipeline.processors:
         found += _flat(one) if isinstance(one, Pipeline) else [one]
     return found
+
+
+def _last(messages: list[Any]) -> str:
+    return text_of(messages[-1]) if messages else ""
