@@ -1,4 +1,4 @@
-"""What does a plain LiveKit agent do when its caller says "mm-hm"? Run it: pytest FILE. It fails."""
+"""What does a plain LiveKit agent do when its caller says "mm-hm"? It fails: pytest FILE."""
 
 from livekit.agents import Agent, AgentSession
 from livekit.plugins import silero

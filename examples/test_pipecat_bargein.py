@@ -12,19 +12,22 @@ from bargein.testing import agent, backchannel, user
 from bargein.testing.calls.pipecat import PipecatAgent
 
 
-def bot(line):
-    manners = Bargein(language="en")
-    params = LLMUserAggregatorParams(
-        vad_analyzer=manners.vad(), user_turn_strategies=manners.turn_strategies()
-    )
-    pair = LLMContextAggregatorPair(LLMContext(), user_params=params)
-    parts = [pair.user(), line.llm(REPLIES), line.tts(), line.output(), pair.assistant()]
-    return manners.wrap([line.input(), line.stt(), *parts])
+def bot_that_answers(replies):
+    def bot(line):
+        manners = Bargein(language="en")
+        params = LLMUserAggregatorParams(
+            vad_analyzer=manners.vad(), user_turn_strategies=manners.turn_strategies()
+        )
+        pair = LLMContextAggregatorPair(LLMContext(), user_params=params)
+        parts = [pair.user(), line.llm(replies), line.tts(), line.output(), pair.assistant()]
+        return manners.wrap([line.input(), line.stt(), *parts])
+
+    return bot
 
 
 async def test_a_listener_does_not_stop_the_agent(talk):
     call = await talk(
-        PipecatAgent(bot),
+        PipecatAgent(bot_that_answers(REPLIES)),
         user("When is my appointment?"),
         backchannel("mm-hm", after_words=6),
         agent(),

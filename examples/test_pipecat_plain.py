@@ -1,4 +1,4 @@
-"""What does a plain Pipecat bot do when its caller says "mm-hm"? Run it: pytest FILE. It fails."""
+"""What does a plain Pipecat bot do when its caller says "mm-hm"? It fails: pytest FILE."""
 
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.processors.aggregators.llm_context import LLMContext

@@ -110,12 +110,12 @@ async def on_realtime(*steps: Any, gate: Callable[[], Realtime] | None = None) -
     answers = {"When is my appointment?": EXPLAINS, "Sorry, what are your business hours?": HOURS}
     async with OpenAIRealtime(answers=answers | {"": REPLIES[""]}, voice=agent_voice) as server:
         tried = RealtimeAgent(server.realtime_url, server=server, gate=gate)
-        return await talk(tried, *steps)
+        return await talk(tried, *steps, tries=1)
 
 
 async def on_the_phone(*steps: Any) -> Call:
     """A Pipecat bot behind a websocket, as a provider calls it."""
-    app, line, keys = FastAPI(), PipecatLine(), list[PipelineWorker]()
+    app, line = FastAPI(), PipecatLine()
 
     @app.websocket("/media")
     async def media(websocket: WebSocket) -> None:
@@ -132,8 +132,11 @@ async def on_the_phone(*steps: Any) -> Call:
         pipeline = on_pipecat(line, ours=False, output=(transport.input(), transport.output()))
         params = PipelineParams(audio_in_sample_rate=PHONE_RATE, audio_out_sample_rate=PHONE_RATE)
         worker = PipelineWorker(pipeline, params=params, enable_rtvi=False)
-        keys.append(worker)
-        transport.add_event_handler("on_client_disconnected", lambda *_: worker.cancel())
+
+        @transport.event_handler("on_client_disconnected")
+        async def gone(*_: Any) -> None:
+            await worker.cancel()
+
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         await runner.run()
