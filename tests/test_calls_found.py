@@ -116,3 +116,18 @@ def test_who_talks_on_neither_stops_nor_pauses() -> None:
     overlap = overlapping(heard(one.pcm, two.pcm, gap_s=0.2), [one, two], 2.0)
     assert overlap.went_on
     assert overlap.stopped_after_ms is None
+
+
+def test_what_is_said_again_is_not_the_reply_that_was_cut() -> None:
+    one, again = voiced(FIRST, 0.0), voiced(FIRST, 2.0)
+    recording = heard(one.pcm[: onset(one, "is")], again.pcm)
+    first, second = Finder().find([one, again], recording, RATE, 0.0)
+    assert (first.heard, second.heard) == ("Your appointment with Doctor Patel", FIRST)
+
+
+def test_the_rest_that_is_spoken_later_is_a_reply_of_its_own() -> None:
+    one, rest = voiced(FIRST, 0.0), voiced("Sure, on Tuesday at three in the afternoon.", 2.5)
+    recording = heard(one.pcm[: onset(one, "Tuesday")], rest.pcm, gap_s=1.0)
+    first, second = Finder().find([one, rest], recording, RATE, 0.0)
+    assert first.unheard == "Tuesday at three in the afternoon."
+    assert second.unheard == ""

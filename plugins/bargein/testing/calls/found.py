@@ -88,13 +88,31 @@ class Finder:
     ) -> list[Reply]:
         """What was heard of each reply in a recording that begins at an instant."""
         heard = _Sound(resampled(recording, rate, RATE).astype(np.float64))
+        starts = self._starts(voiced, heard, from_s)
         found, place = list[Reply](), 0
-        for one in voiced:
+        for number, one in enumerate(voiced):
             earliest = max(place, round((one.at_s - from_s - CLOCK_S) * RATE))
-            pieces = self._pieces.setdefault(one.text, _pieces(one))
-            reply, place = _found(one, pieces, heard, earliest, from_s)
+            # What comes after the beginning of a later reply is that one's, even in these words.
+            later = [at for at in starts[number + 1 :] if at is not None and at >= earliest]
+            pieces = self._pieces[one.text]
+            reply, place = _found(
+                one, pieces, heard.until(min(later, default=None)), earliest, from_s
+            )
             found.append(reply)
         return found
+
+    def _starts(self, voiced: Sequence[Voiced], heard: _Sound, from_s: float) -> list[int | None]:
+        """Where each reply begins, as far as its beginning was heard whole."""
+        starts: list[int | None] = []
+        for one in voiced:
+            pieces = self._pieces.setdefault(one.text, _pieces(one))
+            earliest = max(0, round((one.at_s - from_s - CLOCK_S) * RATE))
+            known = [at for at in starts if at is not None]
+            if known:
+                earliest = max(earliest, known[-1] + 1)
+            first = pieces[0][1] if pieces else np.zeros(0)
+            starts.append(heard.find(first, first, earliest, None) if len(first) else None)
+        return starts
 
 
 def _found(
@@ -189,9 +207,13 @@ def _pieces(one: Voiced) -> list[tuple[Wave, Wave]]:
 class _Sound:
     """A recording that can be searched."""
 
-    def __init__(self, wave: Wave) -> None:
-        self._wave = wave
-        self._energy = np.concatenate(([0.0], np.cumsum(wave * wave)))
+    def __init__(self, wave: Wave, last: int | None = None) -> None:
+        self._wave = wave[:last]
+        self._energy = np.concatenate(([0.0], np.cumsum(self._wave * self._wave)))
+
+    def until(self, last: int | None) -> _Sound:
+        """The same up to a place."""
+        return self if last is None else _Sound(self._wave, last)
 
     def find(self, piece: Wave, far: Wave, earliest: int, expected: int | None) -> int | None:
         """Where a piece is first heard, and first of all where it is expected."""
