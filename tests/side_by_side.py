@@ -23,8 +23,8 @@ class Ran(Generic[T]):
         return end
 
 
-async def _all(calls: Mapping[Any, Callable[[], Awaitable[T]]]) -> Ran[T]:
-    turn = asyncio.Semaphore(AT_ONCE)
+async def _all(calls: Mapping[Any, Callable[[], Awaitable[T]]], at_once: int) -> Ran[T]:
+    turn = asyncio.Semaphore(at_once)
 
     async def one(call: Callable[[], Awaitable[T]]) -> T:
         async with turn, asyncio.timeout(WITHIN_S):
@@ -34,6 +34,8 @@ async def _all(calls: Mapping[Any, Callable[[], Awaitable[T]]]) -> Ran[T]:
     return Ran(dict(zip(calls, ends, strict=True)))
 
 
-def side_by_side(calls: Mapping[Any, Callable[[], Awaitable[T]]]) -> Ran[T]:
+def side_by_side(
+    calls: Mapping[Any, Callable[[], Awaitable[T]]], *, at_once: int = AT_ONCE
+) -> Ran[T]:
     """Hold all calls, each by its name."""
-    return asyncio.run(_all(calls))
+    return asyncio.run(_all(calls, at_once))

@@ -199,7 +199,7 @@ CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
 @pytest.fixture(scope="module")
 def calls() -> Calls[Any]:
     """All of them, a few at a time."""
-    return side_by_side(CALLS)
+    return side_by_side(CALLS, at_once=2)
 
 
 HOSTS = ("pipecat", "livekit", "realtime")

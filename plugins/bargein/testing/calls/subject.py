@@ -170,5 +170,5 @@ async def until(true: Callable[[], bool], within_s: float) -> bool:
     while not true():
         if loop.time() >= ends_s:
             return False
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.04)
     return True

@@ -226,7 +226,7 @@ class _Talk:
                 said = " ".join(word.text for word in heard)
                 what = f"{step.after_words} words" if step.after_words else repr(step.during)
                 raise ScriptError(f"the agent never came to {what}; it said: {said!r}")
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.12)
 
     async def _replies(self) -> list[Reply]:
         """What has been heard so far of the reply."""
@@ -270,7 +270,7 @@ class _Talk:
     def _last_heard_s(self) -> float:
         """Up to when the agent has been heard, since the call began."""
         subject = self._subject
-        from_s = max(self._began_s, subject.now_s - 5.0)
+        from_s = max(self._began_s, subject.now_s - 2.0)
         runs = audible(subject.recording(from_s, subject.now_s), subject.rate, from_s)
         if runs:
             self._heard_s = runs[-1][1]
