@@ -28,7 +28,7 @@ from ..steps import (
     script,
 )
 from ..utterance import RATE
-from .call import Call
+from .call import Call, Stalled
 from .found import Finder, Reply
 from .measured import Sounded, audible, overlaps
 from .sounds import sound_of
@@ -224,6 +224,12 @@ class _Talk:
                 return
             if time.monotonic() - self._last_heard_s() > ANSWERS_S:
                 said = " ".join(word.text for word in heard)
+                lasted_s = max((one for _, one in self._stalls), default=0.0)
+                if lasted_s * 1000 >= STALLED_MS:
+                    raise Stalled(
+                        f"the machine stood still for {round(lasted_s * 1000)} ms: what the agent"
+                        " said was torn, and cannot be told apart"
+                    )
                 what = f"{step.after_words} words" if step.after_words else repr(step.during)
                 raise ScriptError(f"the agent never came to {what}; it said: {said!r}")
             await asyncio.sleep(0.12)
