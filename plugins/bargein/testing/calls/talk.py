@@ -232,7 +232,7 @@ class _Talk:
                     )
                 what = f"{step.after_words} words" if step.after_words else repr(step.during)
                 raise ScriptError(f"the agent never came to {what}; it said: {said!r}")
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.2)
 
     async def _replies(self) -> list[Reply]:
         """What has been heard so far of the reply."""
