@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "one phone call through the stock host and through ours, to hear and to read",
+    "play": "scenes, on the core, on a host or with an agent of your own",
+    "scene": "a call's trace as a scene",
     "eval": "how well the judgement reads labelled calls of your own",
     "bench": "every budget, measured beside the stock host in the same run",
 }
