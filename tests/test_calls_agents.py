@@ -50,8 +50,8 @@ from bargein.testing.phone import PHONE_RATE, served
 from bargein.testing.services import OpenAIRealtime
 from bargein.testing.speech import agent_voice
 from phone_rig import host_serializer
-from side_by_side import Ran as Calls
-from side_by_side import side_by_side
+from held import Held as Calls
+
 
 EXPLAINS = (
     "Your appointment with Doctor Patel is on Tuesday at three in the afternoon, on the second"
@@ -199,7 +199,7 @@ CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
 @pytest.fixture(scope="module")
 def calls() -> Calls[Any]:
     """All of them, a few at a time."""
-    return side_by_side(CALLS, at_once=2)
+    return Calls(CALLS)
 
 
 HOSTS = ("pipecat", "livekit", "realtime")

@@ -29,7 +29,7 @@ from ..steps import (
 )
 from ..utterance import RATE
 from .call import Call, Stalled
-from .found import Finder, Reply
+from .found import Reply, find
 from .measured import Sounded, audible, overlaps
 from .sounds import sound_of
 from .subject import Subject, Unsupported, WordTimes, until
@@ -92,7 +92,6 @@ class _Talk:
         self._clips: list[tuple[float, Says]] = []
         self._missed: list[tuple[float, str]] = []
         self._stalls: list[tuple[float, float]] = []
-        self._finder = Finder()
         self._began_s = 0.0
         self._turn_s = 0.0  # since when what the agent says is its reply
         self._heard_s = 0.0
@@ -124,7 +123,7 @@ class _Talk:
         subject = self._subject
         heard = subject.recording(self._began_s, ended_s)
         runs = audible(heard, subject.rate, self._began_s)
-        replies = Finder().find(subject.voiced, heard, subject.rate, self._began_s)
+        replies = find(subject.voiced, heard, subject.rate, self._began_s)
         return Call(
             capabilities=subject.capabilities,
             steps=self._steps,
@@ -239,8 +238,7 @@ class _Talk:
         subject = self._subject
         voiced = [one for one in subject.voiced if one.at_s >= self._turn_s]
         heard = subject.recording(self._turn_s, subject.now_s)
-        finder, rate, from_s = self._finder, subject.rate, self._turn_s
-        return await asyncio.to_thread(finder.find, voiced, heard, rate, from_s)
+        return await asyncio.to_thread(find, voiced, heard, subject.rate, self._turn_s)
 
     async def _finished(self, quiet_s: float) -> None:
         """Wait until the agent has no more to say, as far as a caller can tell."""
