@@ -1,4 +1,4 @@
-"""Is the same script the same on every kind of agent? Calls in real time, with us and without."""
+"""Is the same script the same on every kind of agent? Calls with us and without."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,13 +45,11 @@ from bargein.testing.calls.phone import PhoneAgent
 from bargein.testing.calls.pipecat import PipecatAgent, PipecatLine
 from bargein.testing.calls.realtime import RealtimeAgent
 from bargein.testing.calls.subject import Ran
-from bargein.testing.calls.talk import AgentUnderTest
 from bargein.testing.phone import PHONE_RATE, served
 from bargein.testing.services import OpenAIRealtime
 from bargein.testing.speech import agent_voice
-from phone_rig import host_serializer
 from held import Held as Calls
-
+from phone_rig import host_serializer
 
 EXPLAINS = (
     "Your appointment with Doctor Patel is on Tuesday at three in the afternoon, on the second"
@@ -107,16 +105,11 @@ def plain_livekit(line: LiveKitLine) -> Any:
     return on_livekit(line, ours=False)
 
 
-async def once(tried: AgentUnderTest, *steps: Any) -> Call:
-    """These claims do not need a machine that never stands still."""
-    return await talk(tried, *steps, tries=1)
-
-
 async def on_realtime(*steps: Any, gate: Callable[[], Realtime] | None = None) -> Call:
     answers = {"When is my appointment?": EXPLAINS, "Sorry, what are your business hours?": HOURS}
     async with OpenAIRealtime(answers=answers | {"": REPLIES[""]}, voice=agent_voice) as server:
         tried = RealtimeAgent(server.realtime_url, server=server, gate=gate)
-        return await once(tried, *steps)
+        return await talk(tried, *steps)
 
 
 async def on_the_phone(*steps: Any) -> Call:
@@ -155,7 +148,7 @@ async def on_the_phone(*steps: Any) -> Call:
             context=lambda: line.messages,
             runs=lambda: line.runs,
         )
-        return await once(tried, *steps)
+        return await talk(tried, *steps)
 
 
 SCENE = """# A listener listens, and then objects.
@@ -168,19 +161,19 @@ SCENE = """# A listener listens, and then objects.
 """
 
 CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
-    "pipecat, listens, plain": lambda: once(PipecatAgent(plain_pipecat), *LISTENS),
-    "pipecat, listens, ours": lambda: once(PipecatAgent(on_pipecat), *LISTENS),
-    "pipecat, interrupts, plain": lambda: once(PipecatAgent(plain_pipecat), *INTERRUPTS),
-    "pipecat, interrupts, ours": lambda: once(PipecatAgent(on_pipecat), *INTERRUPTS),
-    "livekit, listens, plain": lambda: once(LiveKitAgent(plain_livekit), *LISTENS),
-    "livekit, listens, ours": lambda: once(LiveKitAgent(on_livekit), *LISTENS),
-    "livekit, interrupts, plain": lambda: once(LiveKitAgent(plain_livekit), *INTERRUPTS),
-    "livekit, interrupts, ours": lambda: once(LiveKitAgent(on_livekit), *INTERRUPTS),
+    "pipecat, listens, plain": lambda: talk(PipecatAgent(plain_pipecat), *LISTENS),
+    "pipecat, listens, ours": lambda: talk(PipecatAgent(on_pipecat), *LISTENS),
+    "pipecat, interrupts, plain": lambda: talk(PipecatAgent(plain_pipecat), *INTERRUPTS),
+    "pipecat, interrupts, ours": lambda: talk(PipecatAgent(on_pipecat), *INTERRUPTS),
+    "livekit, listens, plain": lambda: talk(LiveKitAgent(plain_livekit), *LISTENS),
+    "livekit, listens, ours": lambda: talk(LiveKitAgent(on_livekit), *LISTENS),
+    "livekit, interrupts, plain": lambda: talk(LiveKitAgent(plain_livekit), *INTERRUPTS),
+    "livekit, interrupts, ours": lambda: talk(LiveKitAgent(on_livekit), *INTERRUPTS),
     "realtime, listens, plain": lambda: on_realtime(*LISTENS),
     "realtime, listens, ours": lambda: on_realtime(*LISTENS, gate=lambda: Realtime(language="en")),
     "realtime, interrupts, plain": lambda: on_realtime(*INTERRUPTS),
     "phone, interrupts, plain": lambda: on_the_phone(silence(3000), *INTERRUPTS, dtmf("1")),
-    "everything": lambda: once(
+    "everything": lambda: talk(
         PipecatAgent(on_pipecat),
         announce("Good morning, this is the clinic. How can I help you today?"),
         agent(),
@@ -191,14 +184,13 @@ CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
         dtmf("12#"),
         hang_up(),
     ),
-    "acted, plain": lambda: act(PipecatAgent(plain_pipecat), parse(SCENE), tries=1),
-    "acted, ours": lambda: act(LiveKitAgent(on_livekit), parse(SCENE), tries=1),
+    "acted, plain": lambda: act(PipecatAgent(plain_pipecat), parse(SCENE)),
+    "acted, ours": lambda: act(LiveKitAgent(on_livekit), parse(SCENE)),
 }
 
 
 @pytest.fixture(scope="module")
 def calls() -> Calls[Any]:
-    """All of them, a few at a time."""
     return Calls(CALLS)
 
 

@@ -1,15 +1,19 @@
-"""How are scripted calls part of a pytest run? A fixture, and a report of the calls that failed.
+"""How are scripted calls part of a pytest run? A fixture, the time in which its tests run, and a
+report of the calls that failed.
 
-Loaded by pytest itself wherever `bargein` is installed; it imports nothing else until a test asks
-for a call.
+Loaded by pytest itself wherever `bargein` is installed. It imports no host; but the clocks of
+``time`` must be known to the virtual one before anything that keeps them is imported.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import inspect
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +23,23 @@ if TYPE_CHECKING:
     from .calls.call import Call
 
 FOLDER = "bargein-calls"
+MARKER = "real_time"
+FIXTURE = "talk"
+TIMES = ("virtual", "real")
 _CALLS: pytest.StashKey[list[Call]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where to keep what a failed call sounded like."""
+    """Which time it is, and where to keep what a failed call sounded like."""
     group = parser.getgroup("bargein", "scripted calls to voice agents")
+    group.addoption(
+        "--bargein-time",
+        choices=TIMES,
+        default=None,
+        help="time in tests that use the fixture talk; real for agents that talk to services"
+        " outside of the test (default: virtual)",
+    )
+    parser.addini("bargein_time", "as --bargein-time", default="virtual")
     group.addoption(
         "--bargein-calls",
         metavar="DIR",
@@ -34,6 +49,54 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--bargein-keep", action="store_true", help="keep those of the calls that passed, too"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before a conftest imports a host."""
+    if not _may_be_virtual(early_config):
+        return
+    early = sorted({"pipecat", "livekit"} & set(sys.modules))
+    if early and "bargein.testing.virtual_time" not in sys.modules:
+        warnings.warn(
+            f"{early[0]} was imported before bargein's plugin, and may go on by the machine's"
+            " clock: let no plugin import it, or say bargein_time = real",
+            pytest.PytestWarning,
+            stacklevel=1,
+        )
+    from . import virtual_time  # noqa: F401
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell of the marker."""
+    config.addinivalue_line(
+        "markers", f"{MARKER}: this test's agent is in another process, or uses services outside"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
+    """A test that is a coroutine and talks needs no marker of pytest-asyncio's."""
+    if not (inspect.iscoroutinefunction(obj) and collector.istestfunction(obj, name)):
+        return
+    marks = {mark.name for mark in getattr(obj, "pytestmark", [])}
+    if FIXTURE in inspect.signature(obj).parameters and not marks & {"asyncio", "anyio"}:
+        pytest.mark.asyncio(obj)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+    """A call is held in virtual time, so that it takes a second and no machine is too slow."""
+    talks = FIXTURE in getattr(item, "fixturenames", ())
+    if talks and _may_be_virtual(config) and not item.get_closest_marker(MARKER):
+        from .virtual_time import VirtualTimeLoop
+
+        return {"virtual": VirtualTimeLoop}
+    # Whoever else has an opinion may have it, but somebody must.
+    others = len(item.ihook.pytest_asyncio_loop_factories.get_hookimpls()) > 1
+    return None if others else {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture
@@ -47,7 +110,7 @@ def talk(request: pytest.FixtureRequest) -> Iterator[Callable[..., Awaitable[Cal
 
     async def played(agent: Any, *steps: Any, **options: Any) -> Call:
         name = _plain(request.node.nodeid) + (f"-{len(calls) + 1}" if calls else "")
-        call = await play(agent, *steps, folder=root / name, **options)
+        call = await play(agent, *steps, **{"folder": root / name, **options})
         calls.append(call)
         return call
 
@@ -81,6 +144,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
                 one.keep(one.folder)
                 told = f"{one.timeline()}\n\nto hear and to replay: {one.folder}"
                 report.sections.append(("the call", told))
+
+
+def _may_be_virtual(config: pytest.Config) -> bool:
+    given: str = getattr(config.known_args_namespace, "bargein_time", None) or config.getini(
+        "bargein_time"
+    )
+    if given not in TIMES:
+        raise pytest.UsageError(f"bargein_time is virtual or real, not {given!r}")
+    return given == "virtual"
 
 
 def _claim(excinfo: pytest.ExceptionInfo[BaseException]) -> str:

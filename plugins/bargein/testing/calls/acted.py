@@ -8,7 +8,7 @@ from pathlib import Path
 from ..scene import Line, Scene
 from ..steps import Announces, Means, Moment, Says, ScriptError, Step
 from .call import Call
-from .talk import TRIES, AgentUnderTest, talk
+from .talk import AgentUnderTest, talk
 
 PLAYED = frozenset(("agent", "agent!", "reply", "user", "user.", "asr~", "asr", "turn", "topic"))
 """Lines that are somebody's voice, or follow from one."""
@@ -23,9 +23,7 @@ class Acted:
     """What it did that the scene does not want; a stop where it should have gone on."""
 
 
-async def act(
-    agent: AgentUnderTest, scene: Scene, *, folder: Path | None = None, tries: int = TRIES
-) -> Acted:
+async def act(agent: AgentUnderTest, scene: Scene, *, folder: Path | None = None) -> Acted:
     """Play a scene to an agent, with a real voice.
 
     An agent decides nothing that could be compared, so that what is heard is: where the scene
@@ -34,7 +32,7 @@ async def act(
     Raises:
         ScriptError: a scene whose lines are no voice's.
     """
-    call = await talk(agent, *steps_of(scene), folder=folder, tries=tries)
+    call = await talk(agent, *steps_of(scene), folder=folder)
     onsets = [line.at_ms for line in scene.lines if line.who == "user"]
     problems = []
     sounds = call.sounds

@@ -108,10 +108,10 @@ class Heard:
         count = len(voice) // FRAME
         said = voice[: count * FRAME].reshape(-1, FRAME)
         first = max(place, 0)
-        wave = np.zeros(count * FRAME)
-        there = self._wave[first : place + count * FRAME]
-        wave[first - place : first - place + len(there)] = there
-        wave = wave.reshape(-1, FRAME)
+        track = np.zeros(count * FRAME)
+        there = self._wave[first : max(first, place + count * FRAME)]
+        track[first - place : first - place + len(there)] = there
+        wave = track.reshape(-1, FRAME)
         energy, power = (said * said).sum(axis=1), (wave * wave).sum(axis=1)
         like = (said * wave).sum(axis=1) / np.sqrt(np.maximum(energy * power, 1.0))
         loud = np.flatnonzero(_loud(said))

@@ -1,4 +1,8 @@
-"""How is a script played to an agent? Step by step, in real time, on the call's own clock."""
+"""How is a script played to an agent? Step by step, on the call's own clock.
+
+In virtual time wherever the loop has it, and then a busy machine changes nothing. With an agent in
+another process time is real, and it is noted when this loop stood still.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,8 @@ from ..steps import (
     script,
 )
 from ..utterance import RATE
-from .call import Call, Stalled
+from ..virtual_time import VirtualTimeLoop
+from .call import Call
 from .found import Reply, find
 from .measured import Sounded, audible, overlaps
 from .sounds import sound_of
@@ -40,27 +45,23 @@ QUIET_S = 1.2
 ANSWERS_S = 3.0
 """So long silent after somebody talked over it, an agent does not answer."""
 LONGEST_S = 120.0
-STALLED_MS = 250
-"""A loop that stood still for longer may have changed what an agent did."""
 NOTED_MS = 40
-TRIES = 3
+OUTSIDE = (
+    "in virtual time an agent, or a service of its, that runs in another process has no time to"
+    " answer: mark the test with @pytest.mark.real_time"
+)
 
 AgentUnderTest: TypeAlias = Callable[[], Subject | Awaitable[Subject]]
 """Makes an agent for one call."""
 
 
-async def talk(
-    agent: AgentUnderTest, *steps: Steps, folder: Path | None = None, tries: int = TRIES
-) -> Call:
+async def talk(agent: AgentUnderTest, *steps: Steps, folder: Path | None = None) -> Call:
     """Play a script to an agent.
-
-    A call in which this machine stood still is played again, with a new agent, a few times.
 
     Args:
         agent: such as ``PipecatAgent(bot)``; makes one for each call.
         *steps: what happens: ``user(...)``, ``agent()`` and the others.
         folder: where a failing assertion keeps the call's sound and trace.
-        tries: how often to play it.
 
     Raises:
         ScriptError: a step that cannot be played, as the agent answered.
@@ -72,13 +73,9 @@ async def talk(
     for step in unrolled:
         if isinstance(step, Says):
             sound_of(step)  # what cannot be spoken is told before anybody picks up
-    while True:
-        made = agent()
-        subject = await made if isinstance(made, Awaitable) else made
-        played = await _Talk(subject, unrolled, folder).play()
-        tries -= 1
-        if tries < 1 or all(lasts_s * 1000 < STALLED_MS for _, lasts_s in played.stalls):
-            return played
+    made = agent()
+    subject = await made if isinstance(made, Awaitable) else made
+    return await _Talk(subject, unrolled, folder).play()
 
 
 class _Talk:
@@ -91,6 +88,7 @@ class _Talk:
         self._sounds: list[Sounded] = []
         self._clips: list[tuple[float, Says]] = []
         self._missed: list[tuple[float, str]] = []
+        self._is_virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
         self._stalls: list[tuple[float, float]] = []
         self._began_s = 0.0
         self._turn_s = 0.0  # since when what the agent says is its reply
@@ -100,7 +98,11 @@ class _Talk:
 
     async def play(self) -> Call:
         subject = self._subject
-        await subject.start()
+        try:
+            await subject.start()
+        except TimeoutError as error:
+            why = f": {OUTSIDE}" if self._is_virtual else ""
+            raise ScriptError(f"{subject.capabilities.host} did not pick up{why}") from error
         heart = asyncio.create_task(self._beat())
         try:
             known = len(subject.context()) if subject.capabilities.context else 0
@@ -184,7 +186,9 @@ class _Talk:
 
     async def _agent(self, step: AgentSpeaks) -> None:
         if not await until(self._is_audible, step.within_s):
-            self._missed.append((time.monotonic(), f"from the agent for {step.within_s:g} s"))
+            why = f" ({OUTSIDE})" if self._is_virtual and not self._subject.voiced else ""
+            what = f"from the agent for {step.within_s:g} s{why}"
+            self._missed.append((time.monotonic(), what))
             return
         if step.wait:
             await self._finished(QUIET_S)
@@ -223,12 +227,6 @@ class _Talk:
                 return
             if time.monotonic() - self._last_heard_s() > ANSWERS_S:
                 said = " ".join(word.text for word in heard)
-                lasted_s = max((one for _, one in self._stalls), default=0.0)
-                if lasted_s * 1000 >= STALLED_MS:
-                    raise Stalled(
-                        f"the machine stood still for {round(lasted_s * 1000)} ms: what the agent"
-                        " said was torn, and cannot be told apart"
-                    )
                 what = f"{step.after_words} words" if step.after_words else repr(step.during)
                 raise ScriptError(f"the agent never came to {what}; it said: {said!r}")
             await asyncio.sleep(0.2)
@@ -281,7 +279,7 @@ class _Talk:
         return max(self._heard_s, self._began_s)
 
     async def _beat(self) -> None:
-        while True:
+        while not self._is_virtual:
             before_s = time.monotonic()
             await asyncio.sleep(0.01)
             late_s = time.monotonic() - before_s - 0.01
