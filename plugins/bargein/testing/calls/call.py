@@ -108,7 +108,7 @@ class Call:
             ms: from the caller's first sound to the agent's last.
             says: which sound of the caller's; unless given, every turn that began over the agent.
         """
-        for one in self._overlaps(says, "stopped_within", (Means.TURN,)):
+        for one in self._overlaps(says, (Means.TURN,)):
             after_ms = one.stopped_after_ms
             if after_ms is None:
                 raise self._failed(f'the agent did not stop for "{one.sound.text}"')
@@ -129,7 +129,12 @@ class Call:
         """
         listening = [one for one in self.overlaps if one.sound.means is not Means.TURN]
         means = (Means.LISTENING, Means.SOUND) if listening else tuple(Means)
-        for one in self._overlaps(says, "never_stopped", means):
+        for one in self._overlaps(says, means):
+            if one.gave_way:
+                self._fail(
+                    f'the agent fell silent {one.stopped_after_ms} ms after "{one.sound.text}"'
+                    " began; whether it had more to say is not known"
+                )
             if one.cut:
                 lost = one.unheard.split()
                 self._fail(
@@ -275,10 +280,7 @@ class Call:
                 " nothing can be said about the agent\n\n" + self.timeline()
             )
 
-    def _overlaps(
-        self, says: str | None, claim: str, means: tuple[Means, ...]
-    ) -> Sequence[Overlap]:
-        self._needs_words(claim)
+    def _overlaps(self, says: str | None, means: tuple[Means, ...]) -> Sequence[Overlap]:
         chosen: Callable[[Sounded], bool] = (
             (lambda one: one.means in means)
             if says is None

@@ -106,7 +106,9 @@ def _reply(
         # Words that the voice runs together begin at once, and end together.
         end = min((other for other in onsets if other > onset), default=len(wave))
         there = loud[onset:end]
-        if not there.any():  # a dash, or what else has no sound, goes with the word before it
+        if onset >= len(wave):  # its sound has not been made
+            places.append(None)
+        elif not there.any():  # a dash, or what else has no sound, goes with the word before it
             known = not places or places[-1] is not None
             places.append(_place(stretches, onset, end) if known else None)
         elif (covered[onset:end] & there).sum() >= HALF * there.sum():

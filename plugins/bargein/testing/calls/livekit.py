@@ -14,6 +14,7 @@ from ..livekit_line import CallerInput, Earpiece, ScriptedSTT
 from ..livekit_parts import RoomOutput, ScriptedLLM, ScriptedTTS, Shown
 from ..tones import PCM
 from ..utterance import Utterance
+from .livekit_watch import Watch, messages_of
 from .subject import (
     BargeIn,
     Capabilities,
@@ -22,7 +23,6 @@ from .subject import (
     Replies,
     Voiced,
     VoiceLog,
-    WordTimes,
     answer_of,
 )
 
@@ -96,22 +96,19 @@ class _OnLiveKit:
         session.input.audio = self._caller
         session.output.audio = self._sync.audio_output
         session.output.transcription = self._sync.text_output
-        self._ran: list[Ran] = []
+        self._watch = Watch(session, line.voice)
         self._over = False
         self.rate = self._ear.rate
-        self.voiced: list[Voiced] = line.voice.said
         self.capabilities = Capabilities(
             host="LiveKit",
             barge_in=BargeIn.NATIVE if isinstance(session.llm, llm.RealtimeModel) else BargeIn.VAD,
-            word_times=WordTimes.VOICE if isinstance(session.tts, ScriptedTTS) else WordTimes.NONE,
+            word_times=self._watch.word_times(agent),
             dtmf=False,
             context=True,
         )
 
     async def start(self) -> None:
-        model = self._agent.llm if isinstance(self._agent.llm, llm.LLM) else self._session.llm
-        if isinstance(model, llm.LLM):
-            _watched(model, self._ran)
+        self._watch.agent(self._agent)
         await self._session.start(self._agent)
 
     async def say(self, sound: Utterance) -> float:
@@ -144,8 +141,12 @@ class _OnLiveKit:
         return self._ear.recording(from_s, until_s)
 
     @property
+    def voiced(self) -> list[Voiced]:
+        return sorted([*self._line.voice.said, *self._watch.voiced], key=lambda one: one.at_s)
+
+    @property
     def runs(self) -> list[Ran]:
-        return self._ran
+        return self._watch.runs
 
     def context(self) -> list[Message]:
         return messages_of(self._session.history)
@@ -154,21 +155,3 @@ class _OnLiveKit:
         if not self._over:
             self._over = True
             await self._session.aclose()
-
-
-def messages_of(history: llm.ChatContext) -> list[Message]:
-    """Who said what, as every host has it."""
-    return [{"role": one.role, "content": one.text_content or ""} for one in history.messages()]
-
-
-def _watched(model: llm.LLM[Any], runs: list[Ran]) -> None:
-    """Note every run of a model, whichever it is."""
-    chat = model.chat
-
-    def noted(*args: Any, **options: Any) -> llm.LLMStream:
-        shown: llm.ChatContext = options.get("chat_ctx") or args[0]
-        said = messages_of(shown)
-        runs.append(Ran(at_s=time.monotonic(), asked=said[-1]["content"] if said else ""))
-        return chat(*args, **options)
-
-    model.chat = noted  # type: ignore[method-assign]

@@ -17,6 +17,8 @@ SILENT_S = 0.5
 """A silence of so long is none between two sentences: the agent waited, or had stopped."""
 PAUSE_S = 0.3
 """So much later than the voice meant it to, a word was held up."""
+GOES_ON_S = 1.0
+"""An agent whose words are not known goes on if it is heard for so long behind the caller."""
 FRAME_S = 0.01
 
 Run = tuple[float, float]
@@ -45,6 +47,8 @@ class Overlap:
     paused_at_s: float
     cut: tuple[Reply, ...]
     """What it had begun, or was going to say next, and did not finish."""
+    is_known: bool = True
+    """Whether it is known what it was saying. If not, it may have been at its end."""
 
     @property
     def stopped_after_ms(self) -> int | None:
@@ -59,9 +63,19 @@ class Overlap:
         return " ".join(one.unheard for one in self.cut if one.unheard)
 
     @property
+    def gave_way(self) -> bool:
+        """Whether it was silent soon behind the caller; only of one whose words are not known."""
+        silent_s = self.silent_s
+        return (
+            not self.is_known
+            and silent_s is not None
+            and (silent_s < self.sound.ended_s + GOES_ON_S)
+        )
+
+    @property
     def went_on(self) -> bool:
         """Whether the agent talked on as if nothing had happened."""
-        return not self.cut and self.paused_s < PAUSE_S
+        return not self.cut and self.paused_s < PAUSE_S and not self.gave_way
 
 
 def audible(recording: PCM, rate: int, from_s: float, *, apart_s: float = SILENT_S) -> list[Run]:
@@ -105,6 +119,27 @@ def overlaps(
                 paused_s=paused_s,
                 paused_at_s=paused_at_s,
                 cut=tuple(cut),
+            )
+        )
+    return found
+
+
+def silences(sounds: Sequence[Sounded], runs: Sequence[Run], ended_s: float) -> list[Overlap]:
+    """The same of an agent whose words are not known: when it was silent, and nothing else."""
+    found = []
+    for sound in sounds:
+        run = next((one for one in runs if one[0] <= sound.onset_s < one[1]), None)
+        if run is None:
+            continue
+        silent_s = run[1] if run[1] + SILENT_S <= ended_s else None
+        found.append(
+            Overlap(
+                sound=sound,
+                silent_s=silent_s,
+                paused_s=0.0,
+                paused_at_s=0.0,
+                cut=(),
+                is_known=False,
             )
         )
     return found

@@ -27,8 +27,8 @@ class Heard(Protocol):
 class PhoneAgent:
     """A bot behind a websocket in Twilio's protocol, Telnyx's or Plivo's.
 
-    What it says and thinks is unknown, as far as it is not told: then `Call.heard` and its like
-    are `Unsupported`, and stops are still measured where the voice is known.
+    What it says and thinks is unknown, as far as it is not told. Then `Call.heard` and its like are
+    `Unsupported`; when it falls silent is measured all the same.
     """
 
     def __init__(

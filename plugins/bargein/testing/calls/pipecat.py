@@ -13,16 +13,12 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InputDTMFFrame,
-    LLMContextFrame,
-    LLMFullResponseStartFrame,
     TTSSpeakFrame,
 )
-from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_input import BaseInputTransport
@@ -34,6 +30,7 @@ from ..pipecat_parts import PacedOutput, ScriptedLLM, ScriptedTTS
 from ..steps import ScriptError
 from ..tones import PCM
 from ..utterance import RATE, Utterance
+from .pipecat_ear import Ear, last_of
 from .subject import (
     BargeIn,
     Capabilities,
@@ -44,7 +41,6 @@ from .subject import (
     VoiceLog,
     WordTimes,
     answer_of,
-    text_of,
 )
 
 READY_S = 20
@@ -59,6 +55,8 @@ class PipecatLine:
         self._stt = ScriptedSTT()
         self.voice = VoiceLog()
         """What the agent's voice was given."""
+        self.voices: list[ScriptedTTS] = []
+        """What `tts` has made."""
         self.runs: list[Ran] = []
         """The runs of `llm`."""
         self.messages: list[Message] = []
@@ -81,7 +79,7 @@ class PipecatLine:
         number = iter(range(1_000_000))
 
         def answer(messages: list[Any]) -> str:
-            self.runs.append(Ran(at_s=time.monotonic(), asked=_last(messages)))
+            self.runs.append(Ran(at_s=time.monotonic(), asked=last_of(messages)))
             self.messages = messages
             return answer_of(replies, messages, next(number))
 
@@ -89,7 +87,8 @@ class PipecatLine:
 
     def tts(self, *, word_times: bool = True) -> ScriptedTTS:
         """A voice, with or without the times of its words."""
-        return ScriptedTTS(self.voice, word_times=word_times)
+        self.voices.append(ScriptedTTS(self.voice, word_times=word_times))
+        return self.voices[-1]
 
 
 Built: TypeAlias = Pipeline | PipelineWorker | Sequence[FrameProcessor]
@@ -126,42 +125,16 @@ def _used(_: PipecatLine) -> Built:
     )
 
 
-class _Ear(BaseObserver):
-    """Sees the LLM run, whichever it is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runs: list[Ran] = []
-        self.context: LLMContext | None = None
-        self._asked = ""
-        self._seen: set[int] = set()
-
-    async def on_push_frame(self, data: FramePushed) -> None:
-        frame = data.frame
-        if isinstance(frame, LLMContextFrame) and frame.id not in self._seen:
-            self._seen.add(frame.id)
-            self.context = frame.context
-            self._asked = _last(frame.context.get_messages())
-        elif (
-            isinstance(frame, LLMFullResponseStartFrame)
-            and isinstance(data.source, LLMService)
-            and frame.id not in self._seen
-        ):
-            self._seen.add(frame.id)
-            self.runs.append(Ran(at_s=time.monotonic(), asked=self._asked))
-
-
 class _OnPipecat:
     """One call."""
 
     def __init__(self, line: PipecatLine, built: Built) -> None:
         self._line = line
-        self._ear = _Ear()
+        self._ear = Ear()
         self._runner: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._parts: list[FrameProcessor] = []
         self.rate = line.output().rate
-        self.voiced: list[Voiced] = line.voice.said
         self._worker = self._worker_of(built)
         self._worker.add_event_handler("on_pipeline_started", self._on_started)
         if self._line.output() not in self._parts:
@@ -171,9 +144,7 @@ class _OnPipecat:
         self.capabilities = Capabilities(
             host="Pipecat",
             barge_in=BargeIn.VAD,
-            word_times=WordTimes.VOICE
-            if any(isinstance(one, ScriptedTTS) for one in self._parts)
-            else WordTimes.NONE,
+            word_times=self._word_times(),
             dtmf=True,
             context=True,
         )
@@ -214,6 +185,10 @@ class _OnPipecat:
         return self._line.output().recording(from_s, until_s)
 
     @property
+    def voiced(self) -> list[Voiced]:
+        return sorted([*self._line.voice.said, *self._ear.voiced], key=lambda one: one.at_s)
+
+    @property
     def runs(self) -> list[Ran]:
         return self._ear.runs
 
@@ -224,6 +199,15 @@ class _OnPipecat:
         )
         messages: list[Any] = list(found.get_messages()) if found is not None else []
         return messages
+
+    def _word_times(self) -> WordTimes:
+        voices = [one for one in self._parts if isinstance(one, TTSService)]
+        theirs = [one for one in voices if one not in self._line.voices]
+        for one in theirs:
+            self._ear.listen_to(one)
+        if not voices:
+            return WordTimes.NONE
+        return WordTimes.SERVICE if theirs else WordTimes.VOICE
 
     async def _on_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self._started.set()
@@ -263,7 +247,3 @@ def _flat(pipeline: Any) -> list[FrameProcessor]:
     for one in pipeline.processors:
         found += _flat(one) if isinstance(one, Pipeline) else [one]
     return found
-
-
-def _last(messages: list[Any]) -> str:
-    return text_of(messages[-1]) if messages else ""

@@ -29,6 +29,7 @@ class WordTimes(Enum):
     """How it is known which of the agent's words were heard."""
 
     VOICE = "the voice's own, found in the audio"
+    SERVICE = "the service's own, or spread over its sound; found in the audio"
     SPREAD = "spread over the reply's audio, found in the audio"
     NONE = "unknown"
 

@@ -35,7 +35,7 @@ from ..utterance import RATE
 from ..virtual_time import VirtualTimeLoop
 from .call import Call
 from .found import Reply, find
-from .measured import Sounded, audible, overlaps
+from .measured import Sounded, audible, overlaps, silences
 from .sounds import sound_of
 from .subject import Subject, Unsupported, WordTimes, until
 from .words import place_of, words_of
@@ -133,7 +133,9 @@ class _Talk:
             ended_s=ended_s,
             sounds=self._sounds,
             replies=replies,
-            overlaps=overlaps(self._sounds, replies, runs),
+            overlaps=silences(self._sounds, runs, ended_s)
+            if subject.capabilities.word_times is WordTimes.NONE
+            else overlaps(self._sounds, replies, runs),
             runs=[one for one in subject.runs if one.at_s < ended_s],
             audible=runs,
             messages=messages,

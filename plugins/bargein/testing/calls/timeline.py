@@ -50,6 +50,8 @@ def _lines(call: Call) -> Iterator[tuple[float, str, str]]:
         yield from _effect(one)
     for reply in call.replies:
         yield from _told(reply)
+    if not call.replies:
+        yield from ((began_s, "agent", "speaks") for began_s, _ in call.audible)
     for ran in call.runs:
         yield ran.at_s, "LLM", f'asked: "{_short(ran.asked)}"'
     for at_s, what in call.missed:
@@ -61,7 +63,9 @@ def _effect(one: Overlap) -> Iterator[tuple[float, str, str]]:
     if one.silent_s is None:
         return
     after = f"{one.stopped_after_ms} ms after the caller began"
-    if one.cut:
+    if not one.is_known:
+        yield one.silent_s, "agent", f"SILENT, {after}"
+    elif one.cut:
         yield one.silent_s, "agent", f'STOPS, {after}; unheard: "{_short(one.unheard)}"'
     else:
         yield one.silent_s, "agent", f"SILENT for {one.paused_s:.2f} s, {after}"
