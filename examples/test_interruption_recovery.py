@@ -1,9 +1,10 @@
-"""LangWatch Scenario's recipe ``interruption_recovery``, in both forms, line for line. It passes.
+"""LangWatch Scenario's recipe ``interruption_recovery``, in both forms, line for line. Both pass.
 
-Where that asks a model whether the agent recovered, this measures; `bargein.testing.calls.judge`
-asks one as well.
+Where that asks a model whether the agent recovered, this measures; a `Judge` of
+`bargein.testing.calls.judge` asks one as well.
 """
 
+import pytest
 from test_pipecat_bargein import bot_that_answers
 
 from bargein.testing import agent, interrupt, user
@@ -15,22 +16,23 @@ REPLIES = {
     "feature": "We offer invoices, reminders, reports for every month, and an export.",
     "hours": "Our business hours are nine to five.",
 }
+BILLING, FEATURES = "Tell me about my billing", "Tell me about every product feature you offer"
+SUPPORT, HOURS = "Wait, I meant account support", "Sorry, what are your business hours?"
+
+UNROLLED = [
+    *(user(BILLING), agent(wait=False), user(SUPPORT), agent()),
+    *(user(FEATURES), agent(wait=False, after_words=4), user(HOURS), agent()),
+]
+SUGAR = [
+    *(user(BILLING), interrupt(SUPPORT), agent()),
+    *(user(FEATURES), interrupt(HOURS, after_words=4), agent()),
+]
 
 
-async def test_interruption_recovery(talk):
-    call = await talk(
-        PipecatAgent(bot_that_answers(REPLIES)),
-        # unrolled
-        user("Tell me about my billing"),
-        agent(wait=False),
-        user("Wait, I meant account support"),
-        agent(),
-        # sugar
-        user("Tell me about every product feature you offer"),
-        interrupt("Sorry, what are your business hours?", after_words=4),
-        agent(),
-    )
+@pytest.mark.parametrize("script", [UNROLLED, SUGAR], ids=["unrolled", "sugar"])
+async def test_interruption_recovery(talk, script):
+    call = await talk(PipecatAgent(bot_that_answers(REPLIES)), *script)
     call.stopped_within(ms=1500)
-    call.heard("For account support")
-    call.recovered(about=["hours"])
+    call.recovered(SUPPORT)
+    call.recovered(HOURS, about=["nine to five"])
     call.context_equals_heard()

@@ -1,6 +1,8 @@
 """What does a test say of a call? Claims that hold, and a sentence for each that does not."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,23 @@ def test_a_bad_recovery_is_told_without_a_model(answer: str, problem: str) -> No
         call(replies, [WAIT]).recovered()
 
 
+def test_each_interruption_is_answered_for_itself() -> None:
+    again = said("And hats", 10.0)
+    replies = [
+        reply(EXPLAINS, 1.4, heard=6),
+        reply(f"Shoes as well: {EXPLAINS}", 6.0, heard=11),
+        reply("Mittens are fine", 15.0),
+    ]
+    one = call(replies, [WAIT, again])
+    with pytest.raises(CallFailed, match='"Mittens are fine" has no word of "And hats"'):
+        one.recovered("And hats")
+    one.recovered("And hats", about=["mittens"])
+    with pytest.raises(CallFailed, match="says again what was heard"):
+        one.recovered()
+    with pytest.raises(CallFailed, match="never interrupted the agent with"):
+        one.recovered("Stop")
+
+
 def test_what_an_answer_is_about_can_be_said() -> None:
     replies = [reply(EXPLAINS, 1.4, heard=6), reply("We are open until five", 6.0)]
     call(replies, [WAIT]).recovered(about=["open"])
@@ -233,10 +252,35 @@ async def test_an_answer_that_is_no_judgement_is_not_one(answer: str, sentence: 
             await Judge(model="judge", base_url=chat.base_url).judge(stopped())
 
 
+class Endpoint(BaseHTTPRequestHandler):
+    """A model outside of the loop."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"message": {"content": verdict(True, True, True)}}
+        body = json.dumps({"choices": [message]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+async def test_virtual_time_waits_for_a_judge_outside() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever).start()
+        base_url = f"http://127.0.0.1:{server.server_port}/v1"
+        judgement = await Judge(model="judge", base_url=base_url).judge(stopped())
+        server.shutdown()
+    assert judgement.passed
+
+
 async def test_a_judge_that_cannot_be_reached_says_nothing_about_the_agent() -> None:
     async with OpenAIChat([], faults=[Status(code=500)]) as chat:
         judge = Judge(model="judge", base_url=chat.base_url)
         with pytest.raises(JudgeError, match="answers with status 500"):
             await judge.judge(stopped())
-    with pytest.raises(JudgeError, match="gives no answer: ClientConnectorError"):
+    with pytest.raises(JudgeError, match="gives no answer: URLError"):
         await judge.judge(stopped())

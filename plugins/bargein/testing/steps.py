@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeAlias
@@ -199,18 +199,27 @@ def interrupt(
 
 
 def backchannel(
-    content: str = "mm-hm",
+    content: str | Path = "mm-hm",
     *,
     after_words: int | None = None,
     after_ms: int | None = None,
     during: str | None = None,
-    peak_db: float = -6.0,
+    **voice: float,
 ) -> tuple[Step, ...]:
-    """A listener's noise over the agent's reply, one second into it unless said."""
+    """A listener's noise over the agent's reply, one second into it unless said.
+
+    Args:
+        content: as in `user`, and so is ``voice``.
+        after_words: as in `interrupt`.
+        after_ms: as in `interrupt`.
+        during: as in `interrupt`.
+        **voice: as in `user`.
+    """
     if after_words is None and after_ms is None and during is None:
         after_ms = 1000
     begins = agent(wait=False, after_words=after_words, after_ms=after_ms, during=during)
-    return (begins, _says(content, Means.LISTENING, peak_db, 170, False, ""))
+    said = user(content, **voice)  # type: ignore[arg-type]
+    return (begins, replace(said, means=Means.LISTENING))
 
 
 def cough(

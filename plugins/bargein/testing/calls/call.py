@@ -94,10 +94,14 @@ class Call:
         ]
 
     @property
-    def recovery(self) -> Recovery:
-        """How the agent came out of the caller's last interruption."""
-        self._needs_words("recovery")
-        return recovery(self.overlaps, self.replies)
+    def recoveries(self) -> list[Recovery]:
+        """How the agent came out of each of the caller's interruptions."""
+        self._needs_words("recoveries")
+        return [
+            recovery(one, self.overlaps, self.replies)
+            for one in self.overlaps
+            if one.sound.means is Means.TURN
+        ]
 
     # --- assertions ---
 
@@ -244,17 +248,26 @@ class Call:
         if all(place_of(words_of(text), words_of(one)) is None for one in said):
             self._fail(f'"{text}" is not in the context; the caller is said to have said: {said}')
 
-    def recovered(self, about: Sequence[str] = ()) -> None:
-        """After the caller's interruption the agent answered that, and nothing else.
+    def recovered(self, says: str | None = None, *, about: Sequence[str] = ()) -> None:
+        """After an interruption of the caller's the agent answered that, and nothing else.
 
         By the words alone: the reply has one that the interruption has, or one of ``about``; the
         answer that was interrupted does not go on; nothing that was heard is said again.
+
+        Args:
+            says: which interruption; unless given, each of them.
+            about: words that tell that the answer is about what was asked, where the question's
+                own words do not.
         """
-        found = self.recovery
-        if found.none:
-            self._fail("the caller never interrupted the agent")
-        for problem in found.problems(about):
-            self._fail(problem)
+        found = [
+            one for one in self.recoveries if says is None or words_of(one.asked) == words_of(says)
+        ]
+        if not found:
+            what = f' with "{says}"' if says is not None else ""
+            self._fail(f"the caller never interrupted the agent{what}")
+        for one in found:
+            for problem in one.problems(about):
+                self._fail(problem)
 
     # --- in a test's report ---
 

@@ -6,13 +6,15 @@ Any endpoint that speaks as OpenAI's chat completions do. What words alone can t
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import aiohttp
 
 if TYPE_CHECKING:
     from .call import Call
@@ -73,6 +75,7 @@ class Judge:
     base_url: str = "https://api.openai.com/v1"
     api_key: str = ""
     within_s: float = 60.0
+    """How long the endpoint may be silent, by the machine's clock."""
 
     async def judge(
         self, call: Call, criteria: Sequence[str] = RECOVERED, *, least: float = 0.7
@@ -99,21 +102,23 @@ class Judge:
 
     async def _asked(self, messages: list[dict[str, str]]) -> str:
         body = {"model": self.model, "messages": messages, "temperature": 0}
-        headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        headers = {"Content-Type": "application/json"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
         url = f"{self.base_url.rstrip('/')}/chat/completions"
-        timeout = aiohttp.ClientTimeout(total=self.within_s)
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(url, json=body, headers=headers) as answer,
-            ):
-                if answer.status >= 400:
-                    raise JudgeError(f"{self.model} at {url} answers with status {answer.status}")
-                found: Any = await answer.json()
-                return str(found["choices"][0]["message"]["content"])
-        except (aiohttp.ClientError, TimeoutError, LookupError, TypeError, ValueError) as error:
+            # In a thread, which virtual time waits for: the model is in another process.
+            return str(await asyncio.to_thread(self._answer, request))
+        except urllib.error.HTTPError as error:
+            raise JudgeError(f"{self.model} at {url} answers with status {error.code}") from error
+        except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
             what = f"{type(error).__name__}: {error}".rstrip(": ")
             raise JudgeError(f"{self.model} at {url} gives no answer: {what}") from error
+
+    def _answer(self, request: urllib.request.Request) -> Any:
+        with urllib.request.urlopen(request, timeout=self.within_s) as answer:
+            return json.load(answer)["choices"][0]["message"]["content"]
 
 
 def _judgement(answer: str, criteria: Sequence[str], least: float) -> Judgement:

@@ -27,7 +27,7 @@ EMPTY = frozenset(_EMPTY.split())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What the agent said after the caller's last interruption."""
+    """What the agent said after an interruption of the caller's."""
 
     asked: str
     """What the caller interrupted it with."""
@@ -36,8 +36,7 @@ class Recovery:
     unsaid: str
     """The words of it that were not."""
     answer: str
-    """What was heard from the caller's interruption on, of what was meant after it."""
-    none: bool = False
+    """What was heard of what was meant after it, until the caller interrupted again."""
 
     def problems(self, about: Sequence[str] = ()) -> list[str]:
         """What is wrong with it, a sentence each.
@@ -65,21 +64,18 @@ class Recovery:
         return found
 
 
-def recovery(overlaps: Sequence[Overlap], replies: Sequence[Reply]) -> Recovery:
-    """How the agent came out of the last turn that the caller began over its voice."""
-    turns = [one for one in overlaps if one.sound.means is Means.TURN]
-    if not turns:
-        return Recovery(asked="", before="", unsaid="", answer="", none=True)
-    last = turns[-1]
-    onset_s = last.sound.onset_s
-    earlier = [one for one in overlaps if one.sound.onset_s < onset_s]
-    from_s = earlier[-1].sound.ended_s if earlier else 0.0
-    before = [one for one in replies if from_s <= one.voiced_s < onset_s] or list(last.cut)
-    after = [one for one in replies if one.voiced_s >= onset_s and one not in last.cut]
+def recovery(overlap: Overlap, overlaps: Sequence[Overlap], replies: Sequence[Reply]) -> Recovery:
+    """How the agent came out of one turn that the caller began over its voice."""
+    onset_s = overlap.sound.onset_s
+    turns_s = [one.sound.onset_s for one in overlaps if one.sound.means is Means.TURN]
+    from_s = max((at_s for at_s in turns_s if at_s < onset_s), default=0.0)
+    until_s = min((at_s for at_s in turns_s if at_s > onset_s), default=float("inf"))
+    before = [one for one in replies if from_s <= one.voiced_s < onset_s] or list(overlap.cut)
+    after = [one for one in replies if onset_s <= one.voiced_s < until_s and one not in overlap.cut]
     return Recovery(
-        asked=last.sound.text,
+        asked=overlap.sound.text,
         before=" ".join(one.heard for one in before if one.heard),
-        unsaid=last.unheard,
+        unsaid=overlap.unheard,
         answer=" ".join(one.heard for one in after if one.heard),
     )
 
