@@ -23,6 +23,8 @@ Ts = TypeVarTuple("Ts")
 
 _TURN_S = 1e-6
 """What a turn of the loop takes: who asks the clock without sleeping in between gets on, too."""
+_PATIENCE_S = 5.0
+"""For so long, by the machine's clock, the loop's time stands still for a thread."""
 _CLOCKS = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
 _monotonic = time.monotonic
 _running: list[VirtualTimeLoop] = []
@@ -35,6 +37,7 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.passed_s = 0.0
         self.threads = 0
+        self.patient = True
 
     def select(self, timeout: float | None = None) -> Any:
         """What is ready; with nothing to wait for but time, time has passed."""
@@ -42,6 +45,12 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
+        if self.threads and self.patient:
+            # What a thread computes takes no time, however long it takes this machine.
+            ready = super().select(_PATIENCE_S)
+            if ready:
+                return ready
+            self.patient = False  # it may be waiting for the loop: then time must pass
         if timeout is None or self.threads:
             began_s = _monotonic()
             ready = super().select(timeout)
@@ -80,11 +89,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """As ever; what a thread computes takes no time either."""
         future = super().run_in_executor(executor, func, *args)
         self._waiting.threads += 1
+        self._waiting.patient = True
         future.add_done_callback(self._computed)
         return future
 
     def _computed(self, _future: object) -> None:
         self._waiting.threads -= 1
+        self._waiting.patient = True
 
     def run_forever(self) -> None:
         """Run until stopped."""
