@@ -66,6 +66,7 @@ def call(
             word_times=word_times,
             dtmf=False,
             context=knows_context,
+            runs=knows_context,
         ),
         steps=(),
         began_s=0.0,
@@ -210,6 +211,8 @@ def test_what_cannot_be_known_is_said_and_not_guessed() -> None:
         stopped(word_times=WordTimes.NONE).heard("thirty")
     with pytest.raises(Unsupported, match="needs the agent's LLM"):
         stopped(knows_context=False).not_in_context("mm-hm")
+    with pytest.raises(Unsupported, match="a bot does not show its runs"):
+        assert stopped(knows_context=False).llm_runs == 1
 
 
 def test_a_call_is_kept_to_be_heard_and_replayed(tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ class Call:
     @property
     def llm_runs(self) -> int:
         """How often the agent's LLM ran."""
-        self._needs_context("llm_runs")
+        if not self.capabilities.runs:
+            host = self.capabilities.host
+            raise Unsupported(f"llm_runs needs the agent's LLM, and {host} does not show its runs")
         return len(self.runs)
 
     @property

@@ -99,12 +99,14 @@ class _OnLiveKit:
         self._watch = Watch(session, line.voice)
         self._over = False
         self.rate = self._ear.rate
+        is_native = isinstance(session.llm, llm.RealtimeModel)
         self.capabilities = Capabilities(
             host="LiveKit",
-            barge_in=BargeIn.NATIVE if isinstance(session.llm, llm.RealtimeModel) else BargeIn.VAD,
+            barge_in=BargeIn.NATIVE if is_native else BargeIn.VAD,
             word_times=self._watch.word_times(agent),
             dtmf=False,
             context=True,
+            runs=not is_native,
         )
 
     async def start(self) -> None:

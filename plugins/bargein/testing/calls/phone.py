@@ -40,7 +40,7 @@ class PhoneAgent:
         voice: VoiceLog | None = None,
         stt: Heard | None = None,
         context: Callable[[], list[Message]] | None = None,
-        runs: Callable[[], Sequence[Ran]] = tuple,
+        runs: Callable[[], Sequence[Ran]] | None = None,
     ) -> None:
         """Take an agent.
 
@@ -51,7 +51,7 @@ class PhoneAgent:
             voice: what its text-to-speech was given, where that runs in this process.
             stt: its recogniser, where that is a scripted one.
             context: its LLM's messages, where they can be had.
-            runs: its LLM's runs; counted only where there is a ``context``.
+            runs: its LLM's runs, where they can be had.
         """
         self._url, self._provider, self._parameters = url, provider, dict(parameters or {})
         self._voice, self._stt, self._context, self._runs = voice, stt, context, runs
@@ -73,7 +73,7 @@ class _OnThePhone:
         voice: VoiceLog | None,
         stt: Heard | None,
         context: Callable[[], list[Message]] | None,
-        runs: Callable[[], Sequence[Ran]],
+        runs: Callable[[], Sequence[Ran]] | None,
     ) -> None:
         self._phone, self._voice, self._stt = phone, voice, stt
         self._context, self._runs = context, runs
@@ -87,6 +87,7 @@ class _OnThePhone:
             word_times=WordTimes.VOICE if voice is not None else WordTimes.NONE,
             dtmf=True,
             context=context is not None,
+            runs=runs is not None,
         )
 
     async def start(self) -> None:
@@ -137,7 +138,7 @@ class _OnThePhone:
 
     @property
     def runs(self) -> Sequence[Ran]:
-        return self._runs()
+        return self._runs() if self._runs is not None else ()
 
     def context(self) -> list[Message]:
         found: list[dict[str, Any]] = self._context() if self._context is not None else []

@@ -19,6 +19,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_input import BaseInputTransport
@@ -147,6 +148,7 @@ class _OnPipecat:
             word_times=self._word_times(),
             dtmf=True,
             context=True,
+            runs=any(isinstance(one, LLMService) for one in self._parts),
         )
 
     async def start(self) -> None:

@@ -129,6 +129,7 @@ class _OnRealtime:
             word_times=WordTimes.SPREAD,
             dtmf=False,
             context=True,
+            runs=True,
         )
 
     async def start(self) -> None:

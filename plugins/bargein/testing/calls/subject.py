@@ -43,13 +43,16 @@ class Capabilities:
     word_times: WordTimes
     dtmf: bool
     context: bool
-    """Whether its LLM's runs and its context can be seen."""
+    """Whether its LLM's context can be seen."""
+    runs: bool
+    """Whether its LLM's runs can be counted."""
 
     def __str__(self) -> str:
         known = {True: "yes", False: "no"}
         return (
             f"{self.host}; barge-in: {self.barge_in.value}; word times: {self.word_times.value};"
-            f" DTMF: {known[self.dtmf]}; context: {known[self.context]}"
+            f" DTMF: {known[self.dtmf]}; context: {known[self.context]};"
+            f" LLM runs: {known[self.runs]}"
         )
 
 

@@ -58,6 +58,8 @@ AgentUnderTest: TypeAlias = Callable[[], Subject | Awaitable[Subject]]
 async def talk(agent: AgentUnderTest, *steps: Steps, folder: Path | None = None) -> Call:
     """Play a script to an agent.
 
+    In a test the fixture ``talk`` does this; elsewhere `bargein.testing.virtual_time.run` does.
+
     Args:
         agent: such as ``PipecatAgent(bot)``; makes one for each call.
         *steps: what happens: ``user(...)``, ``agent()`` and the others.
