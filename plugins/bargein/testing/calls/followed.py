@@ -132,11 +132,16 @@ class Heard:
         if len(voice) - first < LEAST or not self._is_loud(behind):
             return None
         before = [one for one in onsets if one < first][-BACK:]
+        on = [first + frames * FRAME for frames in (0, 2, ENDS, 2 * ENDS)]
+        on += [one for one in onsets if one > first][:1]
         for size, alike in ((PIECE, ALIKE), (LEAST, SURE)):  # it may be over again soon
-            found = [self._piece(voice, one, behind, size, alike) for one in (first, *before)]
+            found = [self._piece(voice, one, behind, size, alike) for one in (*on, *before)]
             known = [one for one in found if one is not None]
             if known:
-                return min(known, key=lambda one: (one[1], -one[0]))
+                at, place = min(known, key=lambda one: (one[1], -one[0]))
+                # What lies between was heard, be it unlike itself so near to where it broke.
+                back = min(max(0, at - first), max(0, place - behind), ENDS * 2 * FRAME)
+                return at - back, place - back
         return self._ahead(voice, first, behind, onsets)
 
     def _ahead(
