@@ -12,6 +12,8 @@ from collections.abc import Sequence
 COMMANDS = {
     "demo": "one phone call through the stock host and through ours, to hear and to read",
     "report": "a page of a call that was written down: what was said, decided, and why",
+    "play": "scenes, on the core, on a host or with an agent of your own",
+    "scene": "a call's trace as a scene",
     "eval": "how well the judgement reads labelled calls of your own",
     "bench": "every budget, measured beside the stock host in the same run",
 }

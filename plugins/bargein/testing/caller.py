@@ -62,6 +62,10 @@ class CallerInput(BaseInputTransport):
         """Play a clip into the line; returns when its first sample went in."""
         return await self._line.say(clip)
 
+    def noise(self, db: float) -> None:
+        """The line is this noisy from now on, in dBFS."""
+        self._line.noise_db = db
+
     async def _hang_up(self) -> None:
         if self._running is not None:
             await self.cancel_task(self._running)

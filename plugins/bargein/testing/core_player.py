@@ -197,6 +197,13 @@ def play_logged(scene: Scene, rules: Rules) -> tuple[list[Event], list[Decision]
     return player.log, player.said
 
 
+def play_traced(scene: Scene, rules: Rules) -> list[Event | Decision]:
+    """Play a scene; events and decisions in the order of a trace."""
+    player = _Player(scene, rules)
+    player.play()
+    return player.trace
+
+
 class _Player:
     """One scene, on its way."""
 
@@ -221,6 +228,7 @@ class _Player:
         self._unfinished: dict[str, FileReceipt] = {}
         self.log: list[Event] = []
         self.said: list[Decision] = []
+        self.trace: list[Event | Decision] = []
 
     def play(self) -> None:
         while True:
@@ -249,6 +257,7 @@ class _Player:
         if isinstance(event, PlayoutWorded):
             self._last_said = event.text
         self._state, decisions = step(self._rules, self._state, event)
+        self.trace += [event, *decisions]
         for decision in decisions:
             self.said.append(decision)
             if isinstance(decision, FileReceipt):

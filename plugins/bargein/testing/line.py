@@ -23,6 +23,7 @@ class Line:
         self._place = 0
         self._said: asyncio.Future[float] | None = None
         self._noise = np.random.default_rng(0)
+        self.noise_db: float = LINE_NOISE_DB
         self.spoken: list[tuple[float, PCM]] = []
         """When each clip began, on ``time.monotonic``, and the clip."""
 
@@ -37,7 +38,7 @@ class Line:
     def frame(self, from_s: float) -> PCM:
         """The next 20 ms, which began at that instant of ``time.monotonic``."""
         size = RATE * FRAME_MS // 1000
-        heard = self._noise.standard_normal(size) * 32767 * 10 ** (LINE_NOISE_DB / 20)
+        heard = self._noise.standard_normal(size) * 32767 * 10 ** (self.noise_db / 20)
         if self._clip is not None:
             if self._said is not None and not self._said.done():
                 self._said.set_result(from_s)

@@ -32,6 +32,10 @@ class CallerInput(io.AudioInput):
         """Play a clip into the line; returns when its first sample went in."""
         return await self._line.say(clip)
 
+    def noise(self, db: float) -> None:
+        """The line is this noisy from now on, in dBFS."""
+        self._line.noise_db = db
+
     async def __anext__(self) -> rtc.AudioFrame:
         """The next 20 ms, when they have passed."""
         now_s = time.monotonic()

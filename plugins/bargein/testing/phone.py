@@ -63,6 +63,8 @@ class Phone:
     """Whether marks come back."""
     holds: bool = False
     """True while its buffer is stuck, and plays nothing."""
+    noise_db: float | None = None
+    """How noisy its line is, in dBFS; a silent one unless said."""
 
     received: list[Message] = field(default_factory=list, init=False)
     """What the agent sent, without its audio."""
@@ -76,6 +78,7 @@ class Phone:
     _buffer: deque[bytes | str] = field(default_factory=deque, init=False)
     _clip: bytes = field(default=b"", init=False)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _dice: Any = field(default_factory=lambda: np.random.default_rng(0), init=False)
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
     _ws: Any = field(default=None, init=False)
 
@@ -207,11 +210,17 @@ class Phone:
             due_s += FRAME_MS / 1000  # a provider's clock waits for nobody, so late is made up for
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             frame, self._clip = self._clip[:_FRAME_BYTES], self._clip[_FRAME_BYTES:]
-            frame += silence[len(frame) :]
+            frame += silence[len(frame) :] if self.noise_db is None else self._hiss(len(frame))
             payload = base64.b64encode(frame).decode()
             media = {"track": "inbound", "payload": payload}
             await self.send({"event": "media", **self._named(), "media": media})
             await self._play(silence)
+
+    def _hiss(self, begins: int) -> bytes:
+        size = _FRAME_BYTES - begins
+        loud = 32767 * 10 ** ((self.noise_db or 0.0) / 20)
+        wave = self._dice.standard_normal(size) * loud
+        return mu_law(np.clip(wave, -32768, 32767).astype(np.int16))
 
     async def _play(self, silence: bytes) -> None:
         left = _FRAME_BYTES

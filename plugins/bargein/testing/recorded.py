@@ -26,9 +26,9 @@ def recording(written: Iterable[Written], rate: int, from_s: float, until_s: flo
     length = max(0, round((until_s - from_s) * rate))
     track = np.zeros(length, dtype=np.int16)
     for chunk in written:
-        samples = np.frombuffer(chunk.pcm, dtype="<i2")
         start = round((chunk.plays_at_s - from_s) * rate)
-        first, last = max(0, start), min(length, start + len(samples))
+        first, last = max(0, start), min(length, start + len(chunk.pcm) // 2)
         if first < last:
+            samples = np.frombuffer(chunk.pcm, dtype="<i2")
             track[first:last] = samples[first - start : last - start]
     return track

@@ -30,7 +30,16 @@ OPTIONS = (
 
 
 class SceneError(ValueError):
-    """A scene with a line that cannot be read."""
+    """A scene that cannot be read: where, what is wrong, and what was expected there."""
+
+    def __init__(
+        self, problem: str, *, name: str = "", line: int = 0, column: int = 0, expected: str = ""
+    ) -> None:
+        """Say it. Lines and columns count from 1; 0 is the whole scene."""
+        where = ":".join(str(one) for one in (name, line, column) if one)
+        behind = f"; expected {expected}" if expected else ""
+        super().__init__(f"{where}: {problem}{behind}" if where else problem + behind)
+        self.name, self.line, self.column, self.expected = name, line, column, expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,9 @@ class Scene:
 
 _LINE = re.compile(r"^\s*(\d+)\s+(\S+)(?:\s+(.*\S))?\s*$")
 _SCORE = re.compile(r"^(?:0(?:\.\d+)?|1(?:\.0+)?)\s+\S+$")
+_DECIDED = re.compile(r"^[A-Z]\w+(?:\([\w ]+\))?(?: \".*\")?: \S")
+_TIME = re.compile(r"\s*\d+(?=\s)")
+_SAYS = {"=>": "YieldFloor(correction): a floor opening", "score": "0.9 ear", "agent": "Hello."}
 _OPTION = re.compile(r"^\s*@(\w+)\s+(.*\S)\s*$")
 
 
@@ -112,28 +124,51 @@ def parse(script: str, name: str = "scene") -> Scene:
         if option := _OPTION.match(text):
             if option[1] not in OPTIONS:
                 raise SceneError(
-                    f"{name}:{number}: no option {option[1]!r}; there are {', '.join(OPTIONS)}"
+                    f"no option {option[1]!r}",
+                    name=name,
+                    line=number,
+                    column=option.start(1) + 1,
+                    expected=_one_of(OPTIONS),
                 )
             options[option[1]] = option[2]
             continue
         found = _LINE.match(text)
         if found is None:
-            raise SceneError(
-                f"{name}:{number}: {raw.strip()!r} is not TIME WHO WHAT, as in"
-                " '900 user' or '1200 asr~ yeah but'"
-            )
+            raise _unread(text, name, number)
         at_ms, what = int(found[1]), found[3] or ""
         who, _, tag = found[2].partition("@")
         if who not in WHO:
             raise SceneError(
-                f"{name}:{number}: nobody is called {who!r}; there are {', '.join(WHO)}"
+                f"nobody is called {who!r}",
+                name=name,
+                line=number,
+                column=found.start(2) + 1,
+                expected=_one_of(WHO),
             )
         if who not in SILENT and not what:
-            raise SceneError(f"{name}:{number}: {who!r} needs a text behind it")
+            raise SceneError(
+                f"{who!r} needs a text behind it",
+                name=name,
+                line=number,
+                column=found.end(2) + 1,
+                expected=f"a text, as in '{at_ms} {who} {_SAYS.get(who, 'yeah but')}'",
+            )
         if who == "score" and not _SCORE.match(what):
             raise SceneError(
-                f"{name}:{number}: {what!r} is no score: write a probability and a name, as in"
-                " 'score 0.9 ear'"
+                f"{what!r} is no score",
+                name=name,
+                line=number,
+                column=found.start(3) + 1,
+                expected="a probability and a name, as in 'score 0.9 ear'",
+            )
+        if who == "=>" and not _DECIDED.match(what):
+            raise SceneError(
+                f"{what!r} is no decision",
+                name=name,
+                line=number,
+                column=found.start(3) + 1,
+                expected="a decision and its reason, as in 'YieldFloor(correction): a floor"
+                " opening'",
             )
         line = Line(number=number, at_ms=at_ms, who=who, what=what, language=tag)
         (expected if who == "=>" else lines).append(line)
@@ -141,17 +176,52 @@ def parse(script: str, name: str = "scene") -> Scene:
         for before, after in pairwise(group):
             if after.at_ms < before.at_ms:
                 raise SceneError(
-                    f"{name}:{after.number}: {after.at_ms} ms comes after {before.at_ms} ms;"
-                    " put the lines in order of time"
+                    f"{after.at_ms} ms comes after {before.at_ms} ms",
+                    name=name,
+                    line=after.number,
+                    column=1,
+                    expected=f"{before.at_ms} or later: lines are in order of time",
                 )
     if not lines:
-        raise SceneError(f"{name}: nobody says anything")
+        raise SceneError("nobody says anything", name=name, expected="a line, as in '900 user'")
     return Scene(
         name=name, title=title, lines=tuple(lines), expected=tuple(expected), options=options
     )
+
+
+def _unread(text: str, name: str, number: int) -> SceneError:
+    """What is wrong with a line that is no line."""
+    time = _TIME.match(text)
+    rest = text[time.end() :] if time else text
+    at = (time.end() if time else 0) + len(rest) - len(rest.lstrip())
+    expected = "who, such as user, agent or asr~" if time or text.strip().isdigit() else "a time"
+    if text.strip().isdigit():
+        at = len(text.rstrip())
+    return SceneError(
+        f"{text.strip()!r} is not TIME WHO WHAT",
+        name=name,
+        line=number,
+        column=at + 1,
+        expected=f"{expected}, as in '900 user' or '1200 asr~ yeah but'",
+    )
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return "one of " + ", ".join(names)
 
 
 def load(path: Path | str) -> Scene:
     """Read a scene from a file."""
     path = Path(path)
     return parse(path.read_text("utf-8"), path.name)
+
+
+def unparse(scene: Scene) -> str:
+    """A scene as text, which `parse` reads as the same scene."""
+    lines = [f"# {scene.title}"] if scene.title else []
+    lines += [f"@{name} {value}" for name, value in scene.options.items()]
+    said = sorted((*scene.lines, *scene.expected), key=lambda one: (one.at_ms, one.who == "=>"))
+    for line in said:
+        who = f"{line.who}@{line.language}" if line.language else line.who
+        lines.append(f"{line.at_ms:>5}  {who:<7} {line.what}".rstrip())
+    return "\n".join(lines) + "\n"

@@ -109,7 +109,7 @@ def _spoken(
 ) -> tuple[PCM, tuple[tuple[str, float], ...]]:
     engine = _engine()
     pcm, onsets = engine.speak(text, voice, words_per_minute, pitch)
-    return _resampled(pcm, engine.rate, rate), tuple(_words(text, onsets))
+    return resampled(pcm, engine.rate, rate), tuple(_words(text, onsets))
 
 
 def speak(
@@ -148,7 +148,7 @@ def _words(text: str, onsets: list[tuple[int, float]]) -> Words:
     return found
 
 
-def _resampled(pcm: PCM, source: int, target: int) -> PCM:
+def resampled(pcm: PCM, source: int, target: int) -> PCM:
     """Band-limited, through the spectrum: a clip is short enough to be taken whole."""
     if source == target or not len(pcm):
         return pcm

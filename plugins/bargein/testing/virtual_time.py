@@ -23,7 +23,7 @@ Ts = TypeVarTuple("Ts")
 
 _TURN_S = 1e-6
 """What a turn of the loop takes: who asks the clock without sleeping in between gets on, too."""
-_PATIENCE_S = 0.5
+_PATIENCE_S = 2.0
 """A thread that takes so long computes nothing, but waits itself: time passes for it."""
 _CLOCKS = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
 _monotonic = time.monotonic
@@ -93,6 +93,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """As ever; what a thread computes takes no time either."""
         future = super().run_in_executor(executor, func, *args)
         self._waiting.threads += 1
+        self._waiting.patient = True
         future.add_done_callback(self._computed)
         return future
 

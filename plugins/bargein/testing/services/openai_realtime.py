@@ -64,6 +64,12 @@ class OpenAIRealtime(Server):
         """One for each connection that was accepted."""
         self.serve_socket("/v1/realtime", self._run)
 
+    def hear(self, words: str, lasts_ms: int) -> None:
+        """Somebody says this from now on, in the audio that comes; ``*`` is a cough."""
+        each_ms = max(1, lasts_ms // max(1, len(words.split())))
+        for session in self.sessions:
+            session.expect(words, each_ms)
+
     @property
     def realtime_url(self) -> str:
         """The whole address."""
@@ -106,6 +112,10 @@ class Session:
                 await self.error("invalid_json", "The message is no JSON", None)
         for response in self.responses:
             await response.stop("client_gone")
+
+    def expect(self, words: str, word_ms: int) -> None:
+        """Something is said from now on."""
+        self._ear.expect(Said(words, at_ms=self._ear.now_ms, word_ms=word_ms))
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send an event."""

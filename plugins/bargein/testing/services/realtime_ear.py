@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
-from .said import AudioClock, Cue, Failed, Heard, Said, timeline
+from .said import AudioClock, Cue, Failed, Heard, Said, hearing, timeline
 from .wire import Message
 
 UNDERSTOOD_MS = 300
@@ -65,6 +65,10 @@ class Ear:
                     yield Turn.BEGAN, max(0, due.at_ms - self._began_ms - padding_ms)
             else:
                 return
+
+    def expect(self, said: Said) -> None:
+        """Something more is said; what is expected already comes as it was."""
+        self._due = sorted([*self._due, *hearing(said)], key=lambda one: one.at_ms)
 
     def commit(self) -> str:
         """What was said since the last time."""

@@ -36,3 +36,10 @@ def mu_law(pcm: PCM) -> bytes:
     mantissa = (size >> (exponent + 3)) & 0x0F
     coded: bytes = (~(sign | exponent << 4 | mantissa) & 0xFF).astype(np.uint8).tobytes()
     return coded
+
+
+def from_mu_law(coded: bytes) -> PCM:
+    """The samples that G.711 mu-law stands for."""
+    bits = (~np.frombuffer(coded, np.uint8)).astype(np.int32) & 0xFF
+    size = ((bits & 0x0F) * 8 + 132) << (bits >> 4 & 7)
+    return np.where(bits & 0x80, 132 - size, size - 132).astype(np.int16)
