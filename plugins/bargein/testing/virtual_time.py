@@ -93,7 +93,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """As ever; what a thread computes takes no time either."""
         future = super().run_in_executor(executor, func, *args)
         self._waiting.threads += 1
-        self._waiting.patient = True
         future.add_done_callback(self._computed)
         return future
 
