@@ -71,7 +71,9 @@ class EitherHost(ABC):
             self.finals.append(text)
         await self.recognised(text, final)
 
-    async def talks_over(self, text: str = "no wait I meant Thursday", after_s: float = 0.9) -> None:
+    async def talks_over(
+        self, text: str = "no wait I meant Thursday", after_s: float = 0.9
+    ) -> None:
         """The caller talks over the agent."""
         await asyncio.sleep(after_s)
         await self.voice(True)
@@ -113,7 +115,9 @@ class EitherHost(ABC):
 
     def kept_every_word(self) -> None:
         """What the caller said is in the context or was reported as a backchannel, once."""
-        reported = [one.partition('"')[2].partition('"')[0] for one in self.decided if "Report" in one]
+        reported = [
+            one.partition('"')[2].partition('"')[0] for one in self.decided if "Report" in one
+        ]
         kept = Counter(" ".join([*self.said("user"), *reported]).split())
         assert kept == Counter(" ".join(self.finals).split())
 
@@ -214,7 +218,8 @@ class OnLiveKit(EitherHost):
 
         self.manners = Bargein(**{"detectors": (), **settings})
         self.manners.on("receipt")(self.receipts.append)
-        self.rig = LiveKitRig(self.manners, tts=ScriptedTTS(voice, speed=speed), replies=replies)
+        tts = ScriptedTTS(voice, speed=speed, whole_sentences=voice is not metronome)
+        self.rig = LiveKitRig(self.manners, tts=tts, replies=replies)
         self.decided = self.rig.decided
 
     async def run(self, script: Script, *, within_s: float = 60) -> "OnLiveKit":
