@@ -8,7 +8,7 @@ import pytest
 
 from bargein.testing.tones import PCM, metronome
 from bargein.testing.virtual_time import VirtualTimeLoop
-from either_host import HOSTS, SAYS, EitherHost, Script
+from either_host import HOSTS, SAYS, EitherHost
 
 LONG = " ".join(f"Point {n} of the contract is explained in the appendix." for n in range(12))
 
