@@ -36,6 +36,8 @@ from .messages import HOST_MARKS
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
+_LOST_MS = 250
+"""More than this never stays behind in a transport: a line that could not be written to lost it."""
 _WRITING_S = 0.01
 """And to take in the last words of it."""
 
@@ -213,6 +215,7 @@ class PlayoutLedger(FrameProcessor):
             if not self._started:
                 return  # a voice that is slow, or has failed: the floor waits for it, not for ever
             completed = self._progress.is_whole(call.voice_played_ms(self._stream)[0])
+            completed = completed and call.voice_unwritten_ms() <= _LOST_MS
         started, stream = self._started, self._stream
         if started:
             call.last_said = call.script(stream)[: None if completed else self._progress.cursor]
