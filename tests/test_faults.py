@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bargein import Delivery
 from bargein.testing.tones import PCM, metronome
 from bargein.testing.virtual_time import VirtualTimeLoop
-from either_host import HOSTS, SAYS, EitherHost
+from either_host import CODE, HOSTS, SAYS, EitherHost
 
 LONG = " ".join(f"Point {n} of the contract is explained in the appendix." for n in range(12))
 
@@ -310,3 +311,34 @@ async def test_a_hold_in_full_silence_is_no_click(host: Any) -> None:
     pcm = np.concatenate(call.played(0)).astype(int)
     assert "PausePlayout" in "".join(call.decided)
     assert np.abs(np.diff(pcm)).max() < 1200  # the metronome's own steepest is 700
+
+
+@pytest.mark.parametrize("how", ["refuses", "raises"])
+async def test_a_code_is_said_again_that_the_line_lost_a_part_of(how: str) -> None:
+    """A Pipecat transport goes on; LiveKit's output never speaks again, with or without us."""
+    parts = pytest.importorskip("bargein.testing.pipecat_parts")
+
+    class Breaking(parts.PacedOutput):  # type: ignore[misc, name-defined]
+        broken = False
+
+        async def write_audio_frame(self, frame: Any) -> bool:
+            if self.broken and how == "raises":
+                raise ConnectionResetError("the line is broken")
+            return not self.broken and await super().write_audio_frame(frame)
+
+    output = Breaking()
+
+    async def script(call: EitherHost) -> None:
+        await call.heard(CODE, must_hear=True)
+        await asyncio.sleep(0.6)
+        output.broken = True
+        await asyncio.sleep(0.8)
+        output.broken = False
+        await call.quiet()
+        await call.heard("Are you still there?")
+        await call.quiet()
+
+    call = await HOSTS["pipecat"](output=output).run(script)
+    assert call.complaints == []
+    assert [one.state for one in call.receipts] == [Delivery.CUT, Delivery.DELIVERED]
+    assert call.words_heard > 2 + 4 + len(CODE.split())
