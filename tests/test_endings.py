@@ -188,7 +188,7 @@ async def test_who_hangs_up_anywhere_in_a_code_hears_it_in_the_next_call_or_has_
             "livekit",
             marks=pytest.mark.xfail(
                 strict=True,
-                reason="LiveKit drops a turn that ends while nobody may interrupt: known, not mended",
+                reason="LiveKit drops a turn that ends while nobody may interrupt",
             ),
         ),
     ],

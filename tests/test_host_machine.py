@@ -31,7 +31,10 @@ async def overlaps(call: EitherHost, dice: Random) -> None:
                 await call.says()
             case "code":
                 if dice.random() < 0.3:
-                    await call.quiet()  # see test_words_just_before_a_code_are_answered_behind_it
+                    # See test_words_just_before_a_code_are_answered_behind_it.
+                    speaking = False
+                    await call.voice(False)
+                    await call.quiet(2)
                     await call.says(CODE, must_hear=True)
             case "voice":
                 speaking = not speaking
