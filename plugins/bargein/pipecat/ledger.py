@@ -79,6 +79,7 @@ class PlayoutLedger(FrameProcessor):
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
+        call.closing.append(self._watch_no_more)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Read what was played, and pass everything on."""
@@ -167,11 +168,15 @@ class PlayoutLedger(FrameProcessor):
     def _turn_to(self, stream: str) -> None:
         """Forget the open bracket; this one is open now, or none."""
         self._bargein_call.drop_script(self._stream)
+        self._watch_no_more()
+        self._stream, self._started = stream, False
+        self._progress = Progress(self._bargein_call, stream)
+
+    def _watch_no_more(self) -> None:
+        """Nobody waits for the message that is locked."""
         if self._too_long is not None:
             self._too_long.cancel()
             self._too_long = None
-        self._stream, self._started = stream, False
-        self._progress = Progress(self._bargein_call, stream)
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)
