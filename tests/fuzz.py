@@ -8,16 +8,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
 
-from bargein import Marked
-from bargein.core import trace
-from bargein.language.lexicon import LanguageError, load_language
-from bargein.realtime import wire
-from bargein.settings import SettingsError, settings
-from bargein.testing.scene import SceneError, parse
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+with atheris.instrument_imports(include=["bargein"]) if atheris else nullcontext():
+    from bargein import Marked
+    from bargein.core import trace
+    from bargein.language.lexicon import LanguageError, load_language
+    from bargein.realtime import wire
+    from bargein.settings import SettingsError, settings
+    from bargein.testing.scene import SceneError, parse
 
 _FILE = Path(tempfile.gettempdir()) / "bargein-fuzz.toml"
 
@@ -135,9 +141,7 @@ def by_chance(reader: Callable[[bytes], None], dice: Random, until: Callable[[],
 
 def main(seconds: float) -> None:
     """Fuzz every reader."""
-    try:
-        import atheris
-    except ImportError:
+    if atheris is None:
         for reader in SEEDS:
             ends_s = time.monotonic() + seconds
             tries = by_chance(reader, Random(), lambda ends_s=ends_s: time.monotonic() > ends_s)
@@ -146,7 +150,6 @@ def main(seconds: float) -> None:
     import multiprocessing
 
     def fuzz(reader: Callable[[bytes], None]) -> None:
-        atheris.instrument_all()
         with tempfile.TemporaryDirectory() as corpus:
             for place, seed in enumerate(SEEDS[reader]):
                 (Path(corpus) / str(place)).write_bytes(seed)
