@@ -50,7 +50,11 @@ class LiveKitRig:
         self._log = Log()
 
     async def run(
-        self, script: Callable[["LiveKitRig"], Awaitable[None]], *, hang_up: bool = False
+        self,
+        script: Callable[["LiveKitRig"], Awaitable[None]],
+        *,
+        hang_up: bool = False,
+        within_s: float = 40,
     ) -> "LiveKitRig":
         """Run the script, then end the call as an application does, or as a caller."""
         ours = logging.getLogger("bargein")
@@ -59,7 +63,7 @@ class LiveKitRig:
         self.session = self.studio.session
         self.session.on("user_input_transcribed", lambda e: self.transcribed.append(e.transcript))
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(within_s):
                 await self.studio.start(self.agent)
                 try:
                     await script(self)

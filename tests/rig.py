@@ -1,7 +1,7 @@
 """A small real pipeline to try things on: scripted services, real host, recorded output."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from loguru import logger
@@ -62,6 +62,7 @@ class Rig:
         output: Any = None,
         rate: int = 24000,
         traced: bool = False,
+        replies: Sequence[str] = (),
     ) -> None:
         self.manners = manners or Bargein()
         self.decided: list[str] = []
@@ -80,7 +81,7 @@ class Rig:
             ),
         )
         self.user = pair.user()
-        self.llm = ScriptedLLM([])
+        self.llm = ScriptedLLM(replies)
         self.tts = tts or ScriptedTTS(word_times=word_times)
         self.output = output or PacedOutput()
         self.tap = Tap()
@@ -104,7 +105,11 @@ class Rig:
         self._started.set()
 
     async def run(
-        self, script: Callable[["Rig"], Awaitable[None]], *, logged: bool = True
+        self,
+        script: Callable[["Rig"], Awaitable[None]],
+        *,
+        logged: bool = True,
+        within_s: float = 40,
     ) -> "Rig":
         """Run the script, then end the call as an application does."""
         sink = logger.add(lambda message: self.log.append(str(message)), level="TRACE")
@@ -121,7 +126,7 @@ class Rig:
                 await self.worker.queue_frame(EndFrame())
 
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(within_s):
                 # The pipeline ends before a script's failure is told: left running, it would keep
                 # the event loop from closing.
                 ends = await asyncio.gather(runner.run(), perform(), return_exceptions=True)

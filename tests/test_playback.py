@@ -337,6 +337,8 @@ def test_released_is_received_minus_what_a_yield_dropped(
         # A word timed well past the end of all audio was never made.
         made_ms = sum(count * 1000 / rate for count, rate in pieces)
         said = [ms for ms in words if pieces and ms <= made_ms + 500]
+        if pieces and not said:
+            said = words  # unless none of them was: then the times are wrong
         assert sorted(word for _, word in ear.words) == sorted(f"at {ms}" for ms in said)
     elif pieces:
         assert len(ear.cuts) == 1

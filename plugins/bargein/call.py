@@ -172,7 +172,7 @@ class Call:
     @property
     def busy(self) -> bool:
         """Is the agent being heard, or is something still to be decided?"""
-        return (
+        return not self.closed and (
             self.cutting
             or self.agent_has_floor
             or self.voice_queued()

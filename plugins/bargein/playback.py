@@ -278,9 +278,14 @@ class Playback(Generic[T]):
     def put_word(
         self, word: T, *, text: str, at_ms: float, stream: str = "", protected: bool = False
     ) -> None:
-        """Say that a word begins ``at_ms`` into its stream's audio. An empty text times a mark."""
+        """Say that a word begins ``at_ms`` into its stream's audio. An empty text times a mark.
+
+        Words are said in the order in which they are told of, whatever their times are.
+        """
         if stream in self._dead:
             return
+        if text and stream in self._streams and (onsets := self._streams[stream].onsets):
+            at_ms = max(at_ms, onsets[-1][0])
         entry = _Word(at_ms=at_ms, onset_ms=at_ms, word=word, text=text, protected=protected)
         if stream in self._over:
             self._sound(self._edge_ms or 0.0, stream, entry)
@@ -602,6 +607,8 @@ class Playback(Generic[T]):
             while len(self._lengths) > _REMEMBERED:
                 self._lengths.pop(next(iter(self._lengths)))
         made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
+        if stream.received_ms and stream.onsets and stream.onsets[0][0] > made_ms:
+            made_ms = float("inf")  # not a word of it where there is sound: the times are wrong
         for word in stream.waiting:
             if not word.text or word.onset_ms <= made_ms:
                 self._sound(self._edge_ms or 0.0, mark.ends, word)

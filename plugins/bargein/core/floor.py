@@ -56,6 +56,8 @@ MAX_PAUSE_MS = 8_000
 """No rule keeps the agent mute longer than this, even if the user never falls silent."""
 MAX_OVERLAP_MS = 12_000
 """No rule keeps the agent ducked longer than this."""
+MAX_WORDLESS_MS = 12_000
+"""Nobody speaks for so long without a word or a pause: an agent that begins then begins."""
 MOMENT_MS = 20_000
 """How long a user who asked for a moment may be silent before somebody answers that."""
 WEIGH_MS = 1_000
@@ -87,7 +89,13 @@ class Again(Enum):
     REOPENED = "reopened"
 
 
-Move: TypeAlias = type[Event] | Ruling | Again
+class Voice(Enum):
+    """What somebody turns out to be who was taken for a user."""
+
+    WORDLESS = "wordless"
+
+
+Move: TypeAlias = type[Event] | Ruling | Again | Voice
 
 # One paragraph per floor; what happened -> whose floor it is now. Complete on purpose: a test
 # fails if an event is missing from any paragraph. The interesting rows come first.
@@ -118,6 +126,7 @@ TRANSITIONS: dict[Floor, dict[Move, Floor]] = {
         UserSpeechStopped: Floor.OPEN,
         CallEnded: Floor.OPEN,
         PlayoutStarted: Floor.CONTESTED,  # the agent begins on top of the user
+        Voice.WORDLESS: Floor.AGENT,  # or of a radio, or of a detector that hangs
         UserSpeechStarted: Floor.USER,
         UserWordsHeard: Floor.USER,
         OverlapScored: Floor.USER,
@@ -207,6 +216,8 @@ class State:
     floor: Floor = Floor.OPEN
     user_speaking: bool = False
     user_onset_ms: int = 0
+    user_sign_ms: int = 0
+    """When they last gave a sign: an onset, or words."""
     playout: Playout | None = None
     tools: tuple[str, ...] = ()
 
@@ -361,6 +372,7 @@ def _noted(state: State, event: Event) -> State:
                 playout=playout,
                 user_speaking=True,
                 user_onset_ms=min(onset_ms, at_ms),
+                user_sign_ms=at_ms,
             )
         case UserSpeechStarted():
             return replace(state, at_ms=at_ms, playout=playout)  # said twice, counts once
@@ -376,7 +388,11 @@ def _noted(state: State, event: Event) -> State:
                 overlap=overlap,
                 user_speaking=False,
             )
+        case UserWordsHeard() if event.text.strip():
+            return replace(state, at_ms=at_ms, floor=floor, playout=playout, user_sign_ms=at_ms)
         case PlayoutStarted():
+            if state.floor is Floor.USER and at_ms - state.user_sign_ms >= MAX_WORDLESS_MS:
+                floor = TRANSITIONS[Floor.USER][Voice.WORDLESS]
             playout = Playout(
                 message_id=event.message_id,
                 must_hear=event.must_hear or state.locks.queued_as(event.message_id) is not None,

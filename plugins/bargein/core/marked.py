@@ -105,7 +105,7 @@ class Marked:
         """More of the reply; returns what is known of it by now."""
         pieces: list[Piece] = []
         self._raw += text
-        while found := self._tags.search(self._raw):
+        while found := next(filter(_is_short, self._tags.finditer(self._raw)), None):
             self._text(self._raw[: found.start()], pieces)
             self._raw = self._raw[found.end() :]
             if not found[1]:
@@ -183,6 +183,11 @@ class Marked:
             name.startswith(tag) and (len(name) == len(tag) or name[len(tag)].isspace())
         )
         return len(self._raw) - at if fits else 0
+
+
+def _is_short(tag: re.Match[str]) -> bool:
+    """One that is longer would be a tag or not by how its text happens to be cut in pieces."""
+    return len(tag[0]) <= _LONGEST_TAG + 1
 
 
 def _compiled(pattern: Pattern) -> re.Pattern[str]:

@@ -34,6 +34,8 @@ class PipecatCall(Call):
         self.played_ms = lambda message_id: self.voice_played_ms(
             self.messages.stream_of(message_id)
         )
+        self.voice_unwritten_ms: Callable[[], float] = lambda: 0.0
+        """How much of what was let out the transport has not written."""
         self.audio_written: Callable[[OutputAudioRawFrame], None] = lambda _: None
         """Told of all audio that the transport has written."""
         self.speaking_stream: str | None = None

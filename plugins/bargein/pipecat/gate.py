@@ -97,6 +97,7 @@ class InterruptionGate(FrameProcessor):
         call.voice_left_ms = self._left_ms
         call.voice_played_ms = self._played_ms
         call.audio_written = self._written
+        call.voice_unwritten_ms = lambda: max(self._unwritten_ms.values(), default=0.0)
         self._paused = False
         self._unwritten_ms: dict[str | None, float] = {}  # let out, and still in the transport
         self._let_out_at_ms = 0.0

@@ -40,6 +40,8 @@ from .messages import HOST_MARKS
 
 _NOTHING_HEARD_S = 0.08
 """How long the assistant aggregator may take to write down what was heard of a cut message."""
+_LOST_MS = 250
+"""More than this never stays behind in a transport: a line that could not be written to lost it."""
 _WRITING_S = 0.01
 """And to take in the last words of it."""
 
@@ -81,6 +83,7 @@ class PlayoutLedger(FrameProcessor):
         # Of a message that was cut, a chunk or a word may still trickle out behind the cut.
         self._over: deque[str] = deque([""], maxlen=16)
         call.has_ledger = True
+        call.closing.append(self._watch_no_more)
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
         """Learn which turn the pipeline traces, if it traces any."""
@@ -177,11 +180,15 @@ class PlayoutLedger(FrameProcessor):
     def _turn_to(self, stream: str) -> None:
         """Forget the open bracket; this one is open now, or none."""
         self._bargein_call.drop_script(self._stream)
+        self._watch_no_more()
+        self._stream, self._started = stream, False
+        self._progress = Progress(self._bargein_call, stream)
+
+    def _watch_no_more(self) -> None:
+        """Nobody waits for the message that is locked."""
         if self._too_long is not None:
             self._too_long.cancel()
             self._too_long = None
-        self._stream, self._started = stream, False
-        self._progress = Progress(self._bargein_call, stream)
 
     def _begin(self, stream: str, *, must_hear: bool) -> None:
         self._follow(stream)
@@ -225,6 +232,7 @@ class PlayoutLedger(FrameProcessor):
             if not self._started:
                 return  # a voice that is slow, or has failed: the floor waits for it, not for ever
             completed = self._progress.is_whole(call.voice_played_ms(self._stream)[0])
+            completed = completed and call.voice_unwritten_ms() <= _LOST_MS
         started, stream = self._started, self._stream
         if started:
             call.last_said = call.script(stream)[: None if completed else self._progress.cursor]

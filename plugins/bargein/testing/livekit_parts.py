@@ -341,7 +341,7 @@ class _Speaking(tts.SynthesizeStream):
         lasts_s = len(pcm) / ours.sample_rate
         ours.samples += len(pcm)
         if ours.word_times:
-            ends = [*(from_s for _, from_s in words[1:]), lasts_s]
+            ends = [*(from_s for _, from_s in words[1:]), lasts_s][: len(words)]
             for (word, from_s), until_s in zip(words, ends, strict=True):
                 timed = TimedString(word + " ", start_time=at_s + from_s, end_time=at_s + until_s)
                 emitter.push_timed_transcript(timed)

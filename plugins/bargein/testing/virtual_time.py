@@ -87,6 +87,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         began_s: float = self._began_s[name]
         return began_s + self._waiting.passed_s
 
+    def stands_still(self, for_s: float) -> None:
+        """Let time pass with nothing done in it, as on a machine that is busy with another."""
+        self._waiting.passed_s += for_s
+
+    def sets_the_date(self, by_s: float) -> None:
+        """Let ``time.time`` step, forwards or back, as when a machine's date is put right."""
+        self._began_s["time"] += by_s
+
     def run_in_executor(
         self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:

@@ -1,0 +1,81 @@
+"""Do the promises hold in a real pipeline and a real session, whoever talks over whom, and when?"""
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from bargein.testing import virtual_time
+from bargein.testing.virtual_time import VirtualTimeLoop
+from either_host import CODE, HOSTS, SAYS, EitherHost
+from nightly import NIGHTLY, many
+
+CALLS = many(15, 500)
+SENTENCES = ("mm-hm", "right okay", "no wait I meant Thursday", "hang on a second", "what", "yes")
+SENTENCES += ("please go on", "is there a lift", "stop", "uh")
+REPLIES = ["Of course.", SAYS, "Shall I book it for you now?", "There is one beside the entrance."]
+
+
+async def overlaps(call: EitherHost, dice: Random) -> None:
+    """A call in which both talk as they like."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    speaking = False
+    for _ in range(dice.randint(3, 14)):
+        await asyncio.sleep(dice.choice((0, 0.05, 0.2, 0.4, 0.9, 1.6)))
+        match dice.choice(("agent", "code", "voice", "voice", "says", "says", "says", "stall")):
+            case "agent":
+                await call.says()
+            case "code":
+                if dice.random() < 0.3:
+                    # See test_words_just_before_a_code_are_answered_behind_it.
+                    speaking = False
+                    await call.voice(False)
+                    await call.quiet(2)
+                    await call.says(CODE, must_hear=True)
+            case "voice":
+                speaking = not speaking
+                await call.voice(speaking)
+            case "stall":
+                loop.stands_still(dice.random() * 0.7)
+            case _:
+                text = dice.choice(SENTENCES)
+                if dice.random() < 0.5:
+                    await call.hears(text.split()[0], final=False)
+                    await asyncio.sleep(0.2)
+                await call.hears(text)
+    await call.voice(False)
+    await call.quiet(2)
+    await asyncio.sleep(21)  # a moment that was asked for is over by then
+    await call.quiet(2)
+
+
+@pytest.mark.parametrize("name", sorted(HOSTS))
+def test_whatever_is_said_over_whomever_is_kept_once_and_known_as_heard(name: str) -> None:
+    pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[name])
+
+    @settings(
+        max_examples=CALLS,
+        deadline=None,
+        derandomize=not NIGHTLY,  # other luck every night
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(luck=st.integers(0, 2**32))
+    def calls(luck: int) -> None:
+        async def held() -> Any:
+            call = HOSTS[name](replies=REPLIES * 3)
+            return await call.run(lambda call: overlaps(call, Random(luck)), within_s=400)
+
+        call = virtual_time.run(held())
+        assert call.complaints == []
+        call.kept_every_word()
+        call.knew_what_was_heard(give=1.2 + sum("Yield" in one for one in call.decided))
+        call.told_the_truth()
+        assert not call.manners.busy
+
+    calls()
