@@ -180,19 +180,7 @@ async def test_who_hangs_up_anywhere_in_a_code_hears_it_in_the_next_call_or_has_
     assert seen == {Delivery.UNDELIVERED, Delivery.CUT, Delivery.DELIVERED}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "pipecat",
-        pytest.param(
-            "livekit",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="LiveKit drops a turn that ends while nobody may interrupt",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", sorted(HOSTS))
 async def test_words_just_before_a_code_are_answered_behind_it(name: str) -> None:
     pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[name])
 

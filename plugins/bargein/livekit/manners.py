@@ -370,6 +370,9 @@ class Bargein(Manners[LiveKitCall]):
         if session is None or not call.attached:
             return
         call.speeches.created(event)
+        # The answer to a turn is created before the turn is in the history.
+        if event.user_initiated and not event.speech_handle.allow_interruptions:
+            call.guarded("words", self._words.take_back)
         self._look_around(event)
         call.guarded("agent", self._nodes.around, session.current_agent)
         call.guarded("voice", self._place, session)
@@ -429,6 +432,7 @@ class Bargein(Manners[LiveKitCall]):
         self._look_around(event)
         if getattr(event.item, "role", "") == "user" and self._call.in_charge:
             self._functions.turn_taken()
+            self._words.turn_taken()
 
     def _place(self, session: AgentSession[Any]) -> None:
         """Put the voice at the end of the chain: whoever puts an avatar there takes it out."""

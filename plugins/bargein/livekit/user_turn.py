@@ -17,6 +17,8 @@ def turns_of_the_application(session: AgentSession[Any], words: CallerWords) -> 
     """
     commit, clear = session.commit_user_turn, session.clear_user_turn
 
+    words.clear = clear
+
     def committed(**options: Any) -> asyncio.Future[str]:
         words.release_all()
         return commit(**options)

@@ -106,6 +106,9 @@ class CallerWords:
         self._told_speaks = False  # and whether it has told the session
         self._withheld_start: stt.SpeechEvent | None = None
         self._told_last = ""  # what the session was told as it ended
+        self._told: list[stt.SpeechEvent] = []  # final, and not yet a turn of the session's
+        self.clear: Callable[[], None] = lambda: None
+        """Let the session forget what it was told since its last turn."""
         self._again: asyncio.TimerHandle | None = None
         self.has_vad = False
         """True where a VAD tells when the caller speaks; else the recogniser does."""
@@ -188,6 +191,20 @@ class CallerWords:
         self._outbox.extend(self._taken().events)
         self._flush()
 
+    def turn_taken(self) -> None:
+        """What the session was told is a turn of its own."""
+        self._told.clear()
+
+    def take_back(self) -> None:
+        """Nobody may interrupt what is said next: a turn that ended meanwhile would be dropped."""
+        if not self._told or self._call.ending():
+            return
+        self._outbox.extendleft(reversed(self._told))
+        self._told.clear()
+        self.clear()
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(_DEAF_S, self._look_again)
+
     def forget(self) -> None:
         """Nothing that was said so far is of any interest."""
         self._taken()
@@ -196,6 +213,7 @@ class CallerWords:
         self._outbox.clear()
         self._partial = self._withheld_start = None
         self._told_last = ""
+        self._told.clear()
 
     def _hang_up(self) -> None:
         self.release_all()
@@ -345,5 +363,6 @@ class CallerWords:
             self._partial = event if read(event, 0) else None
         elif event.type is _T.FINAL_TRANSCRIPT and read(event, 0):
             self._partial = None
+            self._told.append(event)
         for tell in tuple(self._listeners):
             tell(event)
