@@ -43,16 +43,20 @@ OUTSIDE = {"redis_url", "store", "address", "livekit_server"}
 """Fixtures whose far end is another process, on another clock."""
 
 
+def _from_outside(item: pytest.Item) -> bool:
+    return bool(OUTSIDE & set(getattr(item, "fixturenames", ())))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say so where a fixture brings somebody from outside."""
     for item in items:
-        if OUTSIDE & set(getattr(item, "fixturenames", ())):
+        if _from_outside(item):
             item.add_marker("real_time")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], object]]:
     """Calls are held in virtual time, unless somebody from outside takes part."""
-    if item.get_closest_marker("real_time") or OUTSIDE & set(getattr(item, "fixturenames", ())):
+    if item.get_closest_marker("real_time") or _from_outside(item):
         return {"real": asyncio.new_event_loop}
     return {"virtual": VirtualTimeLoop}
 

@@ -27,6 +27,13 @@ def graces(call: EitherHost) -> None:
     call.knew_what_was_heard()
 
 
+async def begins_over(call: EitherHost) -> None:
+    """The agent is heard, and the caller begins to speak over it."""
+    await call.heard()
+    await asyncio.sleep(0.9)
+    await call.voice(True)
+
+
 def loop() -> VirtualTimeLoop:
     running = asyncio.get_running_loop()
     assert isinstance(running, VirtualTimeLoop)
@@ -37,9 +44,7 @@ async def test_a_caller_whom_no_recogniser_understands_loses_no_word_of_the_agen
     host: Any,
 ) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(1.5)
         await call.voice(False)
         await call.quiet()
@@ -53,9 +58,7 @@ async def test_a_caller_whom_no_recogniser_understands_loses_no_word_of_the_agen
 @pytest.mark.parametrize("late_s", [1.0, 3.0, 6.0])
 async def test_words_that_come_late_are_answered_all_the_same(host: Any, late_s: float) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(0.8)
         await call.voice(False)
         await asyncio.sleep(late_s)
@@ -70,9 +73,7 @@ async def test_words_that_come_late_are_answered_all_the_same(host: Any, late_s:
 
 async def test_interims_that_never_become_final_end_in_no_mute_agent(host: Any) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await call.hears("no wait I", final=False)
         await asyncio.sleep(0.4)
         await call.voice(False)
@@ -91,9 +92,7 @@ async def test_a_voice_detection_that_never_ends_delays_the_agent_and_cuts_no_wo
     host: Any,
 ) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await call.quiet(12)
 
     call = await host().run(script)
@@ -129,9 +128,7 @@ async def test_a_hold_loses_nothing_of_a_voice_that_comes_all_at_once_or_too_slo
     host: Any, speed: float
 ) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(1.3)  # long enough to be held
         await call.hears("right, okay")
         await call.voice(False)
@@ -175,9 +172,7 @@ async def test_a_voice_that_times_its_words_wrong_is_heard_and_obeys(
     host: Any, wrong: str, cut: bool
 ) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(1.2)
         await call.hears("no wait I meant Thursday" if cut else "mm-hm")
         await call.voice(False)
@@ -277,9 +272,7 @@ async def test_who_interrupts_a_resume_is_obeyed_at_once(host: Any) -> None:
 
 async def test_two_interruptions_within_50_ms_are_one(host: Any) -> None:
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(0.3)
         await call.hears("stop")
         await call.voice(False)
@@ -300,9 +293,7 @@ async def test_a_hold_in_full_silence_is_no_click(host: Any) -> None:
     """Nobody hears an edge where the voice stops or goes on."""
 
     async def script(call: EitherHost) -> None:
-        await call.heard()
-        await asyncio.sleep(0.9)
-        await call.voice(True)
+        await begins_over(call)
         await asyncio.sleep(1.5)
         await call.voice(False)
         await call.quiet(5)

@@ -43,38 +43,18 @@ from bargein import (
 from bargein.core.events import TurnTaken
 from bargein.core.floor import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 from nightly import explore, many
-from test_floor_properties import RULES, ended
+from test_floor_properties import RULES, SAID, WORDS, ended
 
 EVENTS = many(100_000, 1_000_000)
 GAPS_MS = (0, 0, 1, 20, 90, 250, 400, 900, 2_100)
 TICKS_MS = (61, 333, 700)
 LONGEST_MS = max(MAX_HOLD_MS, MAX_PAUSE_MS, MAX_OVERLAP_MS)
-SAID = ("Your appointment is on Tuesday. ", "Shall I book it? ", "It is open. ")
-WORDS = (
-    "mm-hm",
-    "yeah",
-    "yeah but",
-    "no",
-    "hang on",
-    "one second",
-    "stop",
-    "okay",
-    "what",
-    "I",
-    "uh",
-    "go on",
-    "",
-    "  ",
-    "yes",
-    "no wait I meant Thursday",
-    "right okay",
-    "Tuesday",
-)
+MORE_WORDS = (*WORDS, "no wait I meant Thursday", "right okay", "Tuesday")
 seen = 0
 
 
 def words(dice: Random, at_ms: int) -> Event:
-    return UserWordsHeard(at_ms=at_ms, text=dice.choice(WORDS), is_final=dice.random() < 0.5)
+    return UserWordsHeard(at_ms=at_ms, text=dice.choice(MORE_WORDS), is_final=dice.random() < 0.5)
 
 
 def started(dice: Random, at_ms: int) -> Event:
@@ -108,7 +88,7 @@ HAPPENING: list[Callable[[Random, int], Event]] = [
     lambda _, at: ToolFinished(at_ms=at, name="t"),
     lambda dice, at: ControlRaised(at_ms=at, name=dice.choice(["emergency_stop", "handoff"])),
     lambda dice, at: OverlapScored(at_ms=at, source="e", backchannel_probability=dice.random()),
-    lambda dice, at: TurnTaken(at_ms=at, text=dice.choice(WORDS)),
+    lambda dice, at: TurnTaken(at_ms=at, text=dice.choice(MORE_WORDS)),
 ]
 WEIGHTS = (9, 7, 6, 5, 4, 3, 3, 1, 1, 1, 1, 1, 2, 1)
 

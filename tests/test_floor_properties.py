@@ -46,32 +46,30 @@ from bargein.core.floor import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 
 Timed = Callable[[int], Event]
 
-WORDS = st.sampled_from(
-    [
-        "mm-hm",
-        "yeah",
-        "yeah but",
-        "no",
-        "hang on",
-        "one second",
-        "stop",
-        "okay",
-        "what",
-        "I",
-        "uh",
-        "go on",
-        "",
-        "  ",
-        "yes",
-    ]
+WORDS = (
+    "mm-hm",
+    "yeah",
+    "yeah but",
+    "no",
+    "hang on",
+    "one second",
+    "stop",
+    "okay",
+    "what",
+    "I",
+    "uh",
+    "go on",
+    "",
+    "  ",
+    "yes",
 )
-SAID = st.sampled_from(["Your appointment is on Tuesday. ", "Shall I book it? ", "It is open. "])
+SAID = ("Your appointment is on Tuesday. ", "Shall I book it? ", "It is open. ")
 HAPPENING: st.SearchStrategy[Timed] = st.one_of(
     st.just(lambda at: UserSpeechStarted(at_ms=at)),
     st.just(lambda at: UserSpeechStopped(at_ms=at)),
     st.builds(
         lambda text, final: lambda at: UserWordsHeard(at_ms=at, text=text, is_final=final),
-        WORDS,
+        st.sampled_from(WORDS),
         st.booleans(),
     ),
     st.builds(
@@ -89,7 +87,7 @@ HAPPENING: st.SearchStrategy[Timed] = st.one_of(
         st.sampled_from(OnCut),
     ),
     st.builds(lambda must: lambda at: PlayoutLocked(at_ms=at, must_hear=must), st.booleans()),
-    st.builds(lambda text: lambda at: PlayoutWorded(at_ms=at, text=text), SAID),
+    st.builds(lambda text: lambda at: PlayoutWorded(at_ms=at, text=text), st.sampled_from(SAID)),
     st.builds(
         lambda chars, left: lambda at: PlayoutProgressed(at_ms=at, heard_chars=chars, left_ms=left),
         st.integers(-5, 80),

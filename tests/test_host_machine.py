@@ -31,7 +31,8 @@ async def overlaps(call: EitherHost, dice: Random) -> None:
                 await call.says()
             case "code":
                 if dice.random() < 0.3:
-                    # See test_words_just_before_a_code_are_answered_behind_it.
+                    # Known and not mended: LiveKit drops a turn of words that were released while a
+                    # code was queued behind the speech they interrupt (seed 50590 without this).
                     speaking = False
                     await call.voice(False)
                     await call.quiet(2)
