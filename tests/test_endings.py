@@ -199,6 +199,33 @@ async def test_words_just_before_a_code_are_answered_behind_it(name: str) -> Non
     call.kept_every_word()
 
 
+@pytest.mark.parametrize("speaks_on_s", [0.1, 0.8])
+@pytest.mark.parametrize("after_s", [0, 0.9])  # at once the text-to-speech still makes what is cut
+@pytest.mark.parametrize("name", sorted(HOSTS))
+async def test_words_that_interrupt_what_a_code_waits_behind_are_answered_behind_it(
+    name: str, after_s: float, speaks_on_s: float
+) -> None:
+    pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[name])
+
+    async def script(call: EitherHost) -> None:
+        await call.heard()
+        await call.says(CODE, must_hear=True)
+        await asyncio.sleep(after_s)
+        await call.voice(True)
+        await asyncio.sleep(0.2)
+        await call.hears("is", final=False)
+        await asyncio.sleep(0.2)
+        await call.hears("is there a lift")
+        await asyncio.sleep(speaks_on_s)
+        await call.voice(False)
+        await call.quiet(2)
+
+    call = await HOSTS[name](replies=["Yes, beside the entrance."]).run(script)
+    assert [one.state for one in call.receipts] == [Delivery.DELIVERED]
+    assert call.said("user") == ["is there a lift"]
+    assert " ".join(call.said("assistant")).endswith(f"{CODE} Yes, beside the entrance.")
+
+
 # --- whatever the store does ---
 
 

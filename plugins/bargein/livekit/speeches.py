@@ -86,6 +86,11 @@ class Speeches:
         """Is there a text that is said next, as soon as the voice is free?"""
         return any(one.said and not one.began and not one.over for one in self)
 
+    @property
+    def imposed(self) -> bool:
+        """Is there a speech, now or next, that nobody may interrupt?"""
+        return any(not (one.handle.allow_interruptions or one.over) for one in self)
+
     def cut(self, *, everything: bool) -> None:
         """Stop what is being said and what would follow; with ``everything``, even what must be
         heard."""

@@ -340,12 +340,14 @@ class CallerWords:
     def _deaf(self, *, hangs_up: bool) -> bool:
         """Would the session make too little of a turn that is complete now?
 
-        It drops one that meets a speech which nobody may interrupt or an agent that hands over, and
-        answers one from a history that lacks what is still being cut.
+        It drops one that meets a speech which nobody may interrupt (or ends under one that is said
+        next) or an agent that hands over, and answers one from a history that lacks what is still
+        being cut.
         """
-        if not hangs_up and self._call.drops_turns():
+        call = self._call
+        if call.speeches.imposed or (not hangs_up and call.drops_turns()):
             return True
-        speech = self._call.current_speech()
+        speech = call.current_speech()
         if speech is None or speech.done():
             return False
         return speech.interrupted or not speech.allow_interruptions

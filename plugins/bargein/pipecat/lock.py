@@ -29,6 +29,7 @@ from bargein.core.locks import must_hear
 from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
 
+from .begin import begins_when_interrupted, voices_behind
 from .call import PipecatCall
 from .messages import HOST_MARKS
 
@@ -134,6 +135,8 @@ class CriticalMessageLock(FrameProcessor):
             return
         match frame:
             case StartFrame():
+                for voice in voices_behind(self):
+                    begins_when_interrupted(voice)
                 await self.push_frame(frame)
                 self._up = True
                 if self._begins_call is not None:
