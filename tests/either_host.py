@@ -149,6 +149,7 @@ class OnPipecat(EitherHost):
         voice: Voice = metronome,
         speed: float = 10.0,
         output: Any = None,
+        tts: Any = None,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -158,7 +159,7 @@ class OnPipecat(EitherHost):
 
         self.manners = Bargein(**{"detectors": (), **settings})
         self.manners.on("receipt")(self.receipts.append)
-        tts = ScriptedTTS(voice, speed=speed)
+        tts = tts or ScriptedTTS(voice, speed=speed)
         self.rig = Rig(self.manners, tts=tts, replies=replies, output=output)
         self.decided = self.rig.decided
 
