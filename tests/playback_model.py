@@ -140,7 +140,8 @@ class Ear:
                     if at_once:  # what was asked since then counts
                         self.gain, self.aims, self.aimed_ms = gain, aims, aimed_ms
         sounds = self.edge_ms is not None and self.edge_ms > now_ms
-        if self.stop_at is not None and not (self.cutting or self.queue or sounds):
+        dry = not self.past or not self.queue
+        if self.stop_at is not None and dry and not (self.cutting or sounds):
             self.silent = True
         self._goes_on(now_ms)
         if now_ms >= self.fading_until_ms:
@@ -221,7 +222,7 @@ class Ear:
             said = one.text and one.onset_ms <= whole_ms
             assert not said or not whole_ms, "said, and not told of before the end"
         self.released_ms.pop(mark.ends, None)
-        self.over[mark.ends] = whole_ms
+        self.over[mark.ends] = max(whole_ms, self.over.get(mark.ends, 0.0))
 
     def _word(self, out: WordOut[str], now_ms: float) -> None:
         waiting = self.words.get(out.stream, [])
@@ -253,7 +254,8 @@ class Ear:
             sound.doomed = True
         for one in self.queue:
             if isinstance(one, Mark) and one.ends == sound.stream:
-                one.ends = None  # it was not the end
+                one.ends = None  # it was not the end, but was taken for it
+                self._as_good_as_said(sound.stream, self.received_ms[sound.stream])
         if sound.stream in self.over:
             self.received_ms[sound.stream] = self.over.pop(sound.stream)
         self.protected |= {sound.stream} if sound.protected else set()
@@ -261,6 +263,11 @@ class Ear:
         self.received_ms[sound.stream] += sound.ms
         self.released_ms.setdefault(sound.stream, sound.at_ms)
         self.queue.append(sound)
+
+    def _as_good_as_said(self, stream: str, whole_ms: float) -> None:
+        for word in self.words.get(stream, []):
+            if word.onset_ms <= whole_ms + LATE_WORD_MS:
+                word.onset_ms = min(word.onset_ms, whole_ms)
 
     def told_of(self, word: Said) -> None:
         """A word of that stream begins there."""
@@ -328,6 +335,7 @@ class Ear:
         if sounding and first is None:  # all is out, and only has to sound: its end is one
             for word in self.words.get(self.head, []):
                 word.doomed = word.doomed or everything or not word.protected
+            self.dead |= {*self.over, self.head} - (set() if everything else self.protected)
         else:
             self._drop(self.tail, everything=everything)
         if not sounding:

@@ -285,7 +285,7 @@ class Playback(Generic[T]):
 
     def put_mark(self, mark: T, *, protected: bool = False, ends: str | None = None) -> None:
         """Queue a mark behind what is there; ``ends`` names the stream it closes."""
-        if ends is not None and ends not in self._dead:
+        if ends is not None and ends not in self._dead and ends not in self._over:
             self._end(ends)
         self._items.append(_Mark(mark=mark, protected=protected, ends=ends))
 
@@ -519,14 +519,14 @@ class Playback(Generic[T]):
                 return
             stop = self._stop
             if stop is not None and (item.stream != stop.stream or item.at_ms >= stop.at_ms - 1e-6):
-                self._stopped(out)
+                self._stopped(now_ms, out)
                 continue
             out.append(self._piece(item, stop))
         sounded = self._edge_ms is None or self._edge_ms <= now_ms
         if self._stop is not None and not self._items:
             # The voice ran dry before it reached its stopping place.
             if sounded:
-                self._stopped(out)
+                self._stopped(now_ms, out)
         elif sounded and not self._cut_due and (self._silent or not self._items):
             self._edge_ms = None
 
@@ -710,7 +710,7 @@ class Playback(Generic[T]):
         samples = np.frombuffer(bytes(pcm), "<i2")
         return dip_ms(samples[:: audio.channels], audio.rate)
 
-    def _stopped(self, out: list[Out[T]]) -> None:
+    def _stopped(self, now_ms: float, out: list[Out[T]]) -> None:
         """The stopping place is reached."""
         stop, self._stop = self._stop, None
         assert stop is not None
@@ -720,14 +720,15 @@ class Playback(Generic[T]):
             pad_ms = self._pad_ms + -self._laid_ms % self._pad_ms
             pad = bytes(last.bytes_of(pad_ms))
             self._laid_ms = 0.0
-            self._padded_until_ms = (self._edge_ms or 0.0) + pad_ms
+            from_ms = max(self._edge_ms or now_ms, now_ms)
+            self._padded_until_ms = from_ms + pad_ms
             out.append(
                 AudioOut(
                     pcm=pad,
                     rate=last.rate,
                     channels=last.channels,
                     like=last.like,
-                    at_ms=self._edge_ms or 0.0,
+                    at_ms=from_ms,
                     source=False,
                 )
             )
