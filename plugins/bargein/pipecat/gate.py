@@ -271,7 +271,11 @@ class InterruptionGate(FrameProcessor):
         words = [frame.pts for frame in early if isinstance(frame, TTSTextFrame) and frame.pts]
         first = min(words, default=None)
         here = self.get_clock().get_time()
-        timing.base_pts = max(self._last_pts, here if first is None else min(here, first))
+        # From 1.14 on it stamps the announcement with its own count, which an interruption under a
+        # speech that nobody may interrupt does not reset.
+        announced = early[0].pts if early and not isinstance(early[0], TTSTextFrame) else None
+        last = announced if announced and announced > here else self._last_pts
+        timing.base_pts = max(last, here if first is None else min(here, first))
         for frame in early:
             self._put_word(frame, timing.base_pts, stream, voice)
 
