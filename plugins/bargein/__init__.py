@@ -41,7 +41,7 @@ from .core.events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
-from .core.floor import EventOrderError, Floor, State, step
+from .core.floor import EventOrderError, step
 from .core.marked import DIGIT_CODES, MONEY, PHONE_NUMBERS, Marked, MarkError
 from .core.overlap import Later, Overlap, Rule, RuleError, Rules, Ruling, Score, Verdict, WordsGo
 from .core.playout import Playout
@@ -58,6 +58,8 @@ from .core.rules import (
     Noise,
     StartedOver,
 )
+from .core.state import State
+from .core.transitions import Floor
 from .interruption import Interruption
 from .language import (
     Judge,
