@@ -45,7 +45,6 @@ from .core.floor import EventOrderError, step
 from .core.marked import DIGIT_CODES, MONEY, PHONE_NUMBERS, Marked, MarkError
 from .core.overlap import Later, Overlap, Rule, RuleError, Rules, Ruling, Score, Verdict, WordsGo
 from .core.playout import Playout
-from .core.resumption import Unfinished
 from .core.rules import (
     Acoustic,
     Answer,
@@ -60,6 +59,7 @@ from .core.rules import (
 )
 from .core.state import State
 from .core.transitions import Floor
+from .core.unfinished import Unfinished
 from .interruption import Interruption
 from .language import (
     Judge,

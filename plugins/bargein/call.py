@@ -24,9 +24,9 @@ from bargein.core.events import (
     UserSpeechStopped,
 )
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished
 from bargein.core.state import State
 from bargein.core.transitions import Floor
+from bargein.core.unfinished import Mode, Resumption, Unfinished
 from bargein.pump import Pump, call_clock
 
 Ear: TypeAlias = Literal["host", "early"]

@@ -32,7 +32,7 @@ from bargein.core.events import (
 from bargein.core.locks import policy_of
 from bargein.core.marked import Pattern
 from bargein.core.overlap import Overlap, Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
+from bargein.core.unfinished import Mode, Resumption, Unfinished, recalled
 from bargein.detect import Detector, Level
 from bargein.echo import EchoDetector
 from bargein.handlers import Handler, HandlerError, Handlers

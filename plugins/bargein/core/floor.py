@@ -33,9 +33,10 @@ from .evidence import gathered, noted, reopens
 from .locks import settle as settle_locks
 from .overlap import Rules, Ruling, Verdict, ask
 from .playout import Playout
-from .resumption import Mode, remember
+from .resumption import remember
 from .state import NO_LOCKS, Kept, State, Step, quiet
 from .transitions import TRANSITIONS, Again, Floor
+from .unfinished import Mode
 from .waiting import (
     after_a_moment,
     before_a_lock,

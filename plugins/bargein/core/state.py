@@ -10,8 +10,8 @@ from .events import UserSpeechStarted, UserSpeechStopped
 from .locks import Locks
 from .overlap import Overlap, Verdict, WordsGo
 from .playout import Playout
-from .resumption import Resumption
 from .transitions import TRANSITIONS, Floor, Move
+from .unfinished import Resumption
 
 NO_LOCKS = Locks()
 NOTHING_UNSAID = Resumption()

@@ -30,7 +30,7 @@ from livekit.agents.voice import io
 from bargein.core.events import CallEnded, OnCut
 from bargein.core.locks import must_hear as locked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 from bargein.functions import OnInterruption, ToolError
 from bargein.manners import BargeinError, Manners
 from bargein.playback import Playback

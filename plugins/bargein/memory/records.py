@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from bargein.core.decisions import Delivery, Kind, Reason
 from bargein.core.events import OnCut
-from bargein.core.resumption import Tool, Unfinished
+from bargein.core.unfinished import Tool, Unfinished
 
 from .receipt import Receipt, Undelivered
 from .store import Store
