@@ -98,6 +98,29 @@ def test_a_broken_line_is_named(line: str, says: str) -> None:
         trace.read(line)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"v": 1, "type": "UserSpeechStarted", "at_ms": "soon"}',
+        '{"v": 1, "type": "UserSpeechStarted", "at_ms": true}',
+        '{"v": 1, "type": "UserWordsHeard", "at_ms": 1, "text": 7, "is_final": true}',
+        '{"v": 1, "type": "UserWordsHeard", "at_ms": 1, "text": "a", "is_final": []}',
+        '{"v": 1, "type": "OverlapScored", "at_ms": 1, "source": "x",'
+        ' "backchannel_probability": NaN}',
+        '{"v": 1, "type": "MessageLocked", "at_ms": 1, "message_id": "m", "text": "a",'
+        ' "broken_by": "all"}',
+        '{"v": 1, "type": "ResumeSpeech", "at_ms": 1, "reason": "go on", "message_id": "m",'
+        ' "text": "a", "tools": [["book"]]}',
+        '{"v": true, "type": "UserSpeechStarted", "at_ms": 1}',
+        '{"v": 1, "type": ["UserSpeechStarted"], "at_ms": 1}',
+        '{"v": 1, "type": "Journal", "a": ' + "[" * 100_000,
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_before_it_reaches_the_floor(line: str) -> None:
+    with pytest.raises(TraceError):
+        list(trace.read_all([line]))
+
+
 def test_a_broken_line_of_a_file_is_named_by_its_number() -> None:
     good = trace.write(UserSpeechStarted(at_ms=1))
     with pytest.raises(TraceError, match="line 3"):

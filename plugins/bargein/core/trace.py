@@ -37,6 +37,7 @@ from .events import (
     UnfinishedRecalled,
     UserWordsHeard,
 )
+from .fields import misfit
 
 SCHEMA = 1
 """Raised when a line written today could be misread by yesterday's reader."""
@@ -200,20 +201,23 @@ def read(line: str) -> Entry:
         found = json.loads(line)
         version, name = found.pop("v"), found.pop("type")
         found.pop("about", None)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise TraceError(f"not a line of a trace: {line[:60]!r}") from error
-    if version != SCHEMA:
+    if type(version) is not int or version != SCHEMA:
         raise TraceError(f"this trace has schema {version!r}; this version reads {SCHEMA}")
-    if name not in _TYPES:
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
         raise TraceError(f"unknown type {name!r} in a trace")
     try:
         values = {
             key: _ENUMS[key](value) if key in _ENUMS else _frozen(value)
             for key, value in found.items()
         }
-        entry: Entry = _TYPES[name](**values)
+        entry: Entry = kind(**values)
     except (TypeError, ValueError) as error:
         raise TraceError(f"a {name} with fields that do not fit: {error}") from error
+    if wrong := misfit(kind, values):
+        raise TraceError(f"a {name} whose {wrong} does not fit: {values[wrong]!r:.60}")
     return entry
 
 
@@ -221,7 +225,7 @@ def is_note(line: str) -> bool:
     """Is this a line that a journal has added on its own account?"""
     try:
         found = json.loads(line) if NOTE in line else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("type") == NOTE
 
