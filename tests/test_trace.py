@@ -1,6 +1,7 @@
 """A call that was written down reads back as it was."""
 
 import dataclasses
+import json
 import typing
 from pathlib import Path
 
@@ -67,8 +68,30 @@ def entries(draw: st.DrawFn) -> typing.Any:
 @given(entries())
 def test_every_entry_reads_back_as_it_was_written(entry: typing.Any) -> None:
     line = trace.write(entry)
-    assert "\n" not in line
+    assert line.splitlines() == [line]
     assert trace.read(line) == entry
+
+
+UNSEEN = [
+    "a\nb", "\x00", "\x1b[2J\x1b]0;gone\x07", "\x9b31m", "\x7f", "\x85", "\u2028", "\u2029",
+    "\u202eyadseut\u202c", "\u2066a\u2069", "half a character: \ud83d", "\r\n\x0b\x0c\x1c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", UNSEEN)
+def test_whatever_is_said_is_one_line_that_obeys_nobody(said: str) -> None:
+    """Not the terminal that shows it, nor the tool that takes it apart."""
+    entry = UserWordsHeard(at_ms=1, text=said, is_final=True)
+    line = trace.write(entry, {"call": said})
+    assert line.isprintable()
+    assert line.encode()
+    assert trace.read(line) == entry
+    assert json.loads(line)["about"] == {"call": said}
+
+
+def test_what_people_write_stays_readable() -> None:
+    for said in ("¿Qué tal?", "नमस्ते क्\u200dष", "👨\u200d👩\u200d👧", "全角\u3000空白", "שלום"):
+        assert said in trace.write(UserWordsHeard(at_ms=1, text=said, is_final=True))
 
 
 @pytest.mark.parametrize("name", ["critical", "critical_emergency", "lock_hangup", "lock_two"])

@@ -188,7 +188,18 @@ def write(entry: Entry, about: Mapping[str, Any] | None = None) -> str:
             line[one.name] = value
     if about:
         line["about"] = about
-    return json.dumps(line, ensure_ascii=False)
+    return one_line(line)
+
+
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON would leave as it is, and what ends a line, commands a terminal, turns the text around
+it or is half a character."""
+
+
+def one_line(value: Mapping[str, Any]) -> str:
+    """JSON that stays one line wherever it is shown, and can be encoded, whatever was said."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read(line: str) -> Entry:
