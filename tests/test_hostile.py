@@ -30,6 +30,11 @@ def host(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
+def test_what_the_others_begin_from_is_understood(reader: Any) -> None:
+    assert [seed for seed in SEEDS[reader] if not reader(seed)] == []
+
+
+@pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
 def test_no_bytes_from_outside_make_a_reader_fall_over(reader: Any) -> None:
     left = iter(range(TRIES))
     by_chance(reader, Random(TRIES), lambda: next(left, None) is None)

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +13,10 @@ from bargein.memory import Archive, MemoryStore, Records, Store, Undelivered, Wr
 from bargein.memory.records import LONGEST_BYTES, StoreError, owner_of
 from bargein.memory.redis import RedisStore
 from either_host import CODE, HOSTS, EitherHost
+from fuzz_seeds import MESSAGE, RECEIPT, UNFINISHED
 
 CALLER = "+49 30 901820"
 GOOD = Undelivered(message_id="good", text=CODE, on_cut=OnCut.REPEAT)
-NOW = datetime.now(UTC).isoformat()
-MESSAGE = {
-    "v": 1,
-    "message_id": "m",
-    "text": "Your code is nine.",
-    "on_cut": "repeat",
-    "broken_by": ["emergency"],
-    "attempts": 1,
-    "heard": "",
-}
-RECEIPT = {
-    "v": 1,
-    "message_id": "m",
-    "state": "cut",
-    "heard": "Your",
-    "played_ms": 9,
-    "total_ms": None,
-    "began_at": NOW,
-    "ended_at": NOW,
-    "attempts": 1,
-    "reason": "call ended",
-    "pending": True,
-}
-UNFINISHED = {
-    "v": 1,
-    "message_id": "m",
-    "text": "Items can be returned within thirty days, with a receipt.",
-    "heard": "Items can be",
-    "kind": "redirect",
-    "cut_at": NOW,
-    "caller_words": "what about shoes",
-    "topic": "returns",
-    "task": "",
-    "progress": 0.2,
-    "context_note": "",
-    "tools": [["search", "three found"]],
-    "offered": False,
-}
 LONG = "x" * LONGEST_BYTES
 WRONG: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "message": (
