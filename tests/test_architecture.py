@@ -10,7 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plugins" / "bargein"
 
-CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "re", "typing"}
+CORE_MAY_IMPORT = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "enum",
+    "json",
+    "math",
+    "re",
+    "typing",
+}
 """No clock, no loop, no log, no file, no randomness."""
 
 HOSTS = {

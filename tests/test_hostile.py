@@ -1,4 +1,4 @@
-"""What can somebody do to a call who chooses what he says, or what lies in our files?"""
+"""What can somebody do to a call who chooses what is said, or what lies in our files?"""
 
 import asyncio
 from random import Random
@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from bargein.memory import MemoryStore, Records
-from bargein.memory.records import owner_of
 from either_host import CODE, HOSTS, EitherHost
 from fuzz import SEEDS, by_chance
 from nightly import many
 
 TRIES = many(400, 40_000)
-CALLER = "+49 30 901820"
 SAYS = {
     "a megabyte": "no wait " * 125_000,
     "NUL": "no\x00wait \x00",
@@ -30,6 +27,11 @@ SAYS = {
 def host(request: pytest.FixtureRequest) -> Any:
     pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[request.param])
     return HOSTS[request.param]
+
+
+@pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
+def test_what_the_others_begin_from_is_understood(reader: Any) -> None:
+    assert [seed for seed in SEEDS[reader] if not reader(seed)] == []
 
 
 @pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
@@ -60,32 +62,3 @@ async def test_a_caller_may_say_anything(host: Any, what: str) -> None:
     assert call.said("assistant")[-1] == "Are you there?"
     notes = [*call.said("system"), *call.said("developer")]
     assert not any("SYSTEM:" in note for note in notes)
-
-
-@pytest.mark.parametrize(
-    "poison", [b"", b"\x00\xff", b"{}", b"[]", b"null", b'{"v": 1, "kind": 7}']
-)
-async def test_a_poisoned_store_spoils_no_call(host: Any, poison: bytes) -> None:
-    store = MemoryStore()
-
-    async def first(call: EitherHost) -> None:
-        await call.heard(CODE, must_hear=True)
-
-    hung_up = host(store=store, caller=CALLER)
-    hung_up.hangs_up = True
-    await hung_up.run(first)
-    owner = owner_of(CALLER)
-    kept = await store.get(owner)
-    assert kept
-    for key in kept:
-        await store.put(owner, key, poison, ttl_s=600)
-
-    async def second(call: EitherHost) -> None:
-        await call.heard("Hello again.")
-        await call.talks_over("no wait")
-        await call.quiet()
-
-    call = await host(store=store, caller=CALLER, replies=["Of course."]).run(second)
-    assert call.said("assistant")[0] in ("Hello again.", "Hello")
-    assert len(call.complaints) <= 2
-    assert await Records(store, CALLER).undelivered() == []
