@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bargein import Delivery
+from bargein.playback import Playback
 from bargein.testing.tones import PCM, metronome
 from bargein.testing.virtual_time import VirtualTimeLoop
 from either_host import CODE, HOSTS, SAYS, EitherHost
@@ -333,3 +334,30 @@ async def test_a_code_is_said_again_that_the_line_lost_a_part_of(how: str) -> No
     assert call.complaints == []
     assert [one.state for one in call.receipts] == [Delivery.CUT, Delivery.DELIVERED]
     assert call.words_heard > 2 + 4 + len(CODE.split())
+
+
+async def test_a_voice_that_cannot_be_paced_is_heard_as_the_host_plays_it(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Playback.take
+
+    async def script(call: EitherHost) -> None:
+        await call.heard()
+        monkeypatch.setattr(Playback, "take", lambda *_: 1 / 0)
+        await asyncio.sleep(1)
+        monkeypatch.setattr(Playback, "take", take)
+        await call.quiet()
+        await call.heard(LONG)
+        await call.talks_over(after_s=2)
+        await call.quiet(3)
+
+    call = await host(replies=["Of course."]).run(script)
+    (complaint,) = call.complaints
+    assert "voice failed with ZeroDivisionError" in complaint
+    whole, cut, answer = call.said("assistant")
+    assert (whole, answer) == (SAYS, "Of course.")
+    assert LONG.startswith(cut)
+    assert call.words_heard < len(SAYS.split()) + 12 + 2
+    assert call.words_heard > len(SAYS.split()) + 6 + 2
+    call.kept_every_word()
+    call.knew_what_was_heard()
