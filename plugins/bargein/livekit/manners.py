@@ -173,6 +173,7 @@ class Bargein(Manners[LiveKitCall]):
             call.vetoed = options
         compat.hear_from_the_start(session)
         turns_of_the_application(session, self._words)
+        call.hung_up.append(partial(compat.end_without_an_empty_turn, session))
         swapped_behind_the_voice(session.output)
         call.has_stt = call.attached = True
         call.spawn(self._begin())
