@@ -85,6 +85,7 @@ async def test_a_backchannel_is_glued_to_the_next_turn() -> None:
         await listens(rig, "uh-huh")
         await says(rig, "what about returns")
         await rig.until(lambda: len(rig.runs) == 1)
+        await quiet(rig)
 
     async def defect(ours: bool) -> bool:
         rig = await agent(ours, {"min_words": 2}).run(script)
