@@ -1,14 +1,16 @@
-"""What does a caller notice of an ear, a voice or a machine that fails? The same on both hosts."""
+"""What does a caller notice of an ear, a rule or a machine that fails? The same on both hosts."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bargein import Overlap, Verdict, standard_rules
+from bargein.testing.tones import metronome
 from bargein.testing.virtual_time import VirtualTimeLoop
 from either_host import HOSTS, SAYS, EitherHost
-
-LONG = " ".join(f"Point {n} of the contract is explained in the appendix." for n in range(12))
 
 
 @pytest.fixture(params=sorted(HOSTS))
@@ -192,3 +194,82 @@ async def test_two_interruptions_within_50_ms_are_one(host: Any) -> None:
     graces(call)
     assert sum(one.startswith("Yield") for one in call.decided) == 1
     assert call.said("assistant")[-1] == "Of course."
+
+
+class Ear:
+    """A detector that does as it is told."""
+
+    name = "ear"
+    window_ms = 500
+
+    def __init__(self, says: Callable[[], float]) -> None:
+        self._says = says
+
+    def __call__(self, _: object) -> float:
+        return self._says()
+
+
+@pytest.mark.parametrize("how", ["hangs", "raises", "says nonsense"])
+async def test_a_detector_that_fails_is_told_of_once_and_a_caller_notices_nothing(
+    host: Any, how: str
+) -> None:
+    over = threading.Event()
+    ears: dict[str, Callable[[], float]] = {
+        "hangs": lambda: float(over.wait(60)),
+        "raises": lambda: 1 / 0,
+        "says nonsense": lambda: float("nan"),
+    }
+
+    async def script(call: EitherHost) -> None:
+        for words, after_s in (("mm-hm", 0.5), ("no wait I meant Thursday", 0.9)):
+            await call.heard()
+            await asyncio.sleep(after_s)
+            await call.voice(True)
+            await call.sounds(metronome("la la la", 16000)[0])
+            await call.hears(words)
+            await call.voice(False)
+            await call.quiet(3)
+
+    call = host(detectors=[Ear(ears[how])], replies=["Of course."])
+    try:
+        await call.run(script)
+    finally:
+        over.set()
+    (complaint,) = call.complaints
+    assert "detector ear" in complaint
+    whole, cut, answer = call.said("assistant")
+    assert (whole, answer) == (SAYS, "Of course.")
+    assert SAYS.startswith(cut)
+    call.kept_every_word()
+    call.knew_what_was_heard()
+
+
+@pytest.mark.parametrize("nth", range(3))
+async def test_a_rule_that_raises_is_told_of_once_and_the_others_decide(
+    host: Any, nth: int
+) -> None:
+    class Breaks:
+        asked = 0
+
+        def __call__(self, _: Overlap) -> Verdict | None:
+            self.asked += 1
+            if self.asked > nth:
+                raise RuntimeError("a bug")
+            return None
+
+    async def script(call: EitherHost) -> None:
+        await call.heard()
+        await call.talks_over("mm-hm", after_s=0.5)
+        await call.quiet()
+        await call.heard()
+        await call.talks_over()
+        await call.quiet(3)
+
+    call = await host(rules=(Breaks(), *standard_rules()), replies=["Of course."]).run(script)
+    (complaint,) = call.complaints
+    assert "rule Breaks failed with RuntimeError" in complaint
+    whole, cut, answer = call.said("assistant")
+    assert (whole, answer) == (SAYS, "Of course.")
+    assert cut != SAYS
+    call.kept_every_word()
+    call.knew_what_was_heard()
