@@ -214,6 +214,8 @@ class Playback(Generic[T]):
         self._dead: deque[str] = deque(maxlen=32)
         self._over: deque[str] = deque(maxlen=_REMEMBERED)  # streams that were let out to their end
         self._lengths: dict[str, float] = {}  # and how long they were
+        # Streams that ended before all of their words had a sound: a voice that stalls goes on.
+        self._unsaid: dict[str, _Stream[T]] = {}
         self._head = ""  # the stream that was let out last
         self._sounding: list[tuple[float, str, _Word[T]]] = []  # (due, stream, word), sorted
         self._past: deque[_Audio[T]] = deque()  # raw audio let out lately, for a rewind
@@ -251,6 +253,9 @@ class Playback(Generic[T]):
             self.dropped_samples += len(pcm) // 2
         if not pcm or stream in self._dead:
             return
+        if stream in self._unsaid:
+            self._over = deque((one for one in self._over if one != stream), _REMEMBERED)
+            self._streams[stream] = self._unsaid.pop(stream)
         known = self._stream(stream)
         pcm = known.broken + pcm
         whole = len(pcm) - len(pcm) % (2 * channels)
@@ -370,7 +375,7 @@ class Playback(Generic[T]):
             All that was waiting in it, as it came, for a transport that paces it itself.
         """
         self._streams, self._lengths = broken._streams, broken._lengths
-        self._dead, self._over = broken._dead, broken._over
+        self._dead, self._over, self._unsaid = broken._dead, broken._over, broken._unsaid
         self._sounding, out = broken._sounding, list[Out[T]]()
         for item in broken._items:
             if isinstance(item, _Mark):
@@ -643,10 +648,18 @@ class Playback(Generic[T]):
                 self._lengths.pop(next(iter(self._lengths)))
         made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
         if stream.received_ms and stream.onsets and stream.onsets[0][0] > made_ms:
-            made_ms = float("inf")  # not a word of it where there is sound: the times are wrong
-        for word in stream.waiting:
+            made_ms = inf  # not a word of it where there is sound: the times are wrong
+        words, stream.waiting = stream.waiting, []
+        for word in words:
             if not word.text or word.onset_ms <= made_ms:
                 self._sound(self._edge_ms or 0.0, mark.ends, word)
+            else:
+                stream.waiting.append(word)
+        if stream.waiting and mark.ends:
+            stream.ended = False
+            self._unsaid[mark.ends] = stream
+            while len(self._unsaid) > _REMEMBERED:
+                self._unsaid.pop(next(iter(self._unsaid)))
 
     # --- stopping ---
 
@@ -759,6 +772,10 @@ class Playback(Generic[T]):
             elif isinstance(item, _Audio):
                 self.dropped_samples += len(item.pcm) // 2
         self._items = kept
+        for name, stream in list(self._unsaid.items()):
+            if everything or not all(word.protected for word in stream.waiting):
+                self._dead.append(name)
+                del self._unsaid[name]
         live = {item.stream for item in kept if isinstance(item, _Audio)}
         live |= {item.ends for item in kept if isinstance(item, _Mark) and item.ends}
         for name, stream in list(self._streams.items()):

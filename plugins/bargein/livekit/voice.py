@@ -64,6 +64,8 @@ class _Segment:
     """Has the sink below been told that it is over?"""
     sent: bool = False
     """Has the sink below been given any of it?"""
+    lost: bool = False
+    """Has the sink below failed to take a part of it?"""
     out_ms: float = 0.0
     """How much of the voice was let out, what was taken back left out."""
     whole_ms: float | None = None
@@ -372,6 +374,8 @@ class VoiceOutput(io.AudioOutput):
                     await self._let_out(out)
                 except Exception as error:  # a sink that fails does so for every piece
                     self._call.report("voice", error)
+                    if isinstance(out, AudioOut) and isinstance(out.like, _Segment):
+                        out.like.lost = True
             self._unpaced = False
             wake_ms = self._voice.wake_at(now_ms)
             if self._alarm is not None:
@@ -428,7 +432,8 @@ class VoiceOutput(io.AudioOutput):
                 pass
 
     def _word(self, word: _Word, stream: str) -> None:
-        if self._call.speaking_stream == stream:
+        lost = self._segment is not None and self._segment.lost
+        if self._call.speaking_stream == stream and not lost:
             self._ledger.word(word.text, timed=word.timed)
 
     def _all_out(self, segment: _Segment) -> None:
@@ -485,7 +490,7 @@ class VoiceOutput(io.AudioOutput):
 
     def _end(self, segment: _Segment, completed: bool) -> None:
         self._call.heard_text = self._ledger.heard() if segment.sent else ""
-        self._ledger.ended(completed=completed)
+        self._ledger.ended(completed=completed and not segment.lost)
         self._segment = None
 
     # --- how much was played ---
