@@ -13,8 +13,8 @@ from left import Left, slope
 from nightly import many
 from stock_host import STOCK
 
-CALLS, STOCK_CALLS, AT_ONCE = many(12, 1_000), many(6, 500), many(8, 50)
-EVERY = many(1, 50)
+CALLS, STOCK_CALLS, AT_ONCE = many(9, 1_000), many(6, 500), many(6, 50)
+EVERY = many(3, 50)
 """After so many calls there is a look at what is left."""
 MORE_KIB = many(24, 1)
 """What a call of ours may leave beyond one of the host's own, which makes classes anew in every
