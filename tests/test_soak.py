@@ -49,8 +49,8 @@ class Said(logging.Handler):
 
 @pytest.fixture
 def said() -> Iterator[Said]:
-    said = Said()
-    logging.getLogger().addHandler(said)
+    said, root = Said(), logging.getLogger()
+    others, root.handlers = root.handlers, [said]  # pytest's would keep every record
     try:
         from loguru import logger
     except ImportError:
@@ -64,7 +64,7 @@ def said() -> Iterator[Said]:
         yield said
         logger.remove(sink)
     finally:
-        logging.getLogger().removeHandler(said)
+        root.handlers = others
 
 
 def is_injected(number: int) -> bool:
