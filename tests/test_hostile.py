@@ -1,11 +1,15 @@
 """What can somebody do to a call who chooses what is said, or what lies in our files?"""
 
 import asyncio
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from bargein.core import trace
+from bargein.core.events import TurnTaken
+from bargein.journal import Journal
 from either_host import CODE, HOSTS, EitherHost
 from fuzz import SEEDS, by_chance
 from nightly import many
@@ -62,3 +66,36 @@ async def test_a_caller_may_say_anything(host: Any, what: str) -> None:
     assert call.said("assistant")[-1] == "Are you there?"
     notes = [*call.said("system"), *call.said("developer")]
     assert not any("SYSTEM:" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "what", ["NUL", "right to left", "half a character", "a terminal", "lines"]
+)
+async def test_a_journal_has_a_line_for_each_thing_whatever_was_said(
+    host: Any, what: str, tmp_path: Path
+) -> None:
+    """None that a caller made, none that a terminal obeys, and none that is lost."""
+    said = (
+        SAYS.get(what)
+        or {
+            "a terminal": "no wait \x1b[2J\x9b31m\x7f\x08",
+            "lines": 'no wait\n{"v": 1, "type": "Journal"}\r\n\x85\u2028\u2029\x0b\x0c\x1c',
+        }[what]
+    )
+
+    async def script(call: EitherHost) -> None:
+        await call.heard()
+        await call.talks_over(said)
+        await call.quiet()
+
+    path = tmp_path / "call.jsonl"
+    journal = Journal(path, transcripts=True)
+    call = await host(journal=journal, replies=["Of course."]).run(script)
+    assert call.complaints == []
+    text = path.read_bytes().decode("utf-8")
+    lines = text.removesuffix("\n").split("\n")
+    assert text.splitlines() == lines
+    assert [line for line in lines if not line.isprintable()] == []
+    assert said.strip() in [
+        one.text.strip() for one in trace.read_all(lines) if isinstance(one, TurnTaken)
+    ]
