@@ -153,6 +153,7 @@ class OnPipecat(EitherHost):
         voice: Voice = metronome,
         speed: float = 10.0,
         output: Any = None,
+        tts: Any = None,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -162,7 +163,7 @@ class OnPipecat(EitherHost):
 
         self.manners = Bargein(**{"detectors": (), **settings})
         self.manners.on("receipt")(self.receipts.append)
-        tts = ScriptedTTS(voice, speed=speed)
+        tts = tts or ScriptedTTS(voice, speed=speed)
         self.rig = Rig(self.manners, tts=tts, replies=replies, output=output)
         self.decided = self.rig.decided
 

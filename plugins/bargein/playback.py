@@ -34,6 +34,8 @@ _LATE_WORD_MS = 500
 is timed later still was never made."""
 _LATE_MS = 120
 """A transport that is later than this has fallen behind; less is the size of its chunks."""
+_GRACE_MS = 0.5
+"""A piece that ends where a word begins does not hold the word."""
 _REMEMBERED = 32
 """How many streams are known after their end."""
 
@@ -120,8 +122,14 @@ class _Stream(Generic[T]):
     received_ms: float = 0.0
     released_ms: float = 0.0
     ended: bool = False
+    protected: bool = False
+    """A cut leaves it alone, even while none of it waits."""
+    cut: bool = False
+    """True where a cut came behind its end."""
     broken: bytes = b""
     """The first bytes of a sample whose last have not come."""
+    form: tuple[int, int] = (0, 0)
+    """The rate and the channels that the last of it came with."""
     waiting: list[_Word[T]] = field(default_factory=list)
     """Words whose sound has not been released, in order of time."""
     onsets: list[tuple[float, str]] = field(default_factory=list)
@@ -212,15 +220,13 @@ class Playback(Generic[T]):
         self._streams: dict[str, _Stream[T]] = {}
         # Streams that were cut: what still trickles in of them is dropped as well.
         self._dead: deque[str] = deque(maxlen=32)
-        self._over: deque[str] = deque(maxlen=_REMEMBERED)  # streams that were let out to their end
-        self._lengths: dict[str, float] = {}  # and how long they were
-        # Streams that ended before all of their words had a sound: a voice that stalls goes on.
-        self._unsaid: dict[str, _Stream[T]] = {}
+        self._over: dict[str, _Stream[T]] = {}  # streams that were let out to their end
         self._head = ""  # the stream that was let out last
         self._sounding: list[tuple[float, str, _Word[T]]] = []  # (due, stream, word), sorted
         self._past: deque[_Audio[T]] = deque()  # raw audio let out lately, for a rewind
         self._past_ms = 0.0
         self._edge_ms: float | None = None  # when all that was let out will have sounded
+        self._until_ms = 0.0  # the same, without the silence that a stop and a resume have made
         self._gain = 1.0
         self._target = 1.0
         self._slope_ms = ramp_ms  # a change of 1.0 in gain takes this long
@@ -248,15 +254,17 @@ class Playback(Generic[T]):
         protected: bool = False,
     ) -> None:
         """Queue audio behind what is there. ``protected`` audio survives a cut."""
-        if stream in self._dead:
+        over = self._over.get(stream)
+        dead = stream in self._dead or (over is not None and over.cut)
+        if dead:
             self.received_samples += len(pcm) // 2
             self.dropped_samples += len(pcm) // 2
-        if not pcm or stream in self._dead:
+        if not pcm or dead:
             return
-        if stream in self._unsaid:
-            self._over = deque((one for one in self._over if one != stream), _REMEMBERED)
-            self._streams[stream] = self._unsaid.pop(stream)
-        known = self._stream(stream)
+        known = self._goes_on(stream)
+        if known.form != (rate, channels):
+            # Half a sample of another kind would turn all that follows into noise.
+            known.broken, known.form = b"", (rate, channels)
         pcm = known.broken + pcm
         whole = len(pcm) - len(pcm) % (2 * channels)
         # Of no stream, nobody knows whether what comes next goes on with it.
@@ -275,6 +283,7 @@ class Playback(Generic[T]):
             at_ms=known.received_ms,
         )
         known.received_ms += audio.ms
+        known.protected = known.protected or protected
         self._items.append(audio)
 
     def put_mark(self, mark: T, *, protected: bool = False, ends: str | None = None) -> None:
@@ -292,11 +301,13 @@ class Playback(Generic[T]):
         """
         if stream in self._dead:
             return
-        if text and stream in self._streams and (onsets := self._streams[stream].onsets):
-            at_ms = max(at_ms, onsets[-1][0])
+        over = self._over.get(stream)
+        told = over or self._streams.get(stream)
+        if text and told is not None and told.onsets:
+            at_ms = max(at_ms, told.onsets[-1][0])
         entry = _Word(at_ms=at_ms, onset_ms=at_ms, word=word, text=text, protected=protected)
-        if stream in self._over:
-            self._sound(self._edge_ms or 0.0, stream, entry)
+        if over is not None:
+            self._late(over, stream, entry)
             return
         known = self._stream(stream)
         if text:
@@ -349,24 +360,40 @@ class Playback(Generic[T]):
     def cut(self, stop_at: StopAt = StopAt.WORD, *, everything: bool = False) -> None:
         """Fall silent there and drop the rest; a `CutOut` follows when it has been heard.
 
+        What comes in from now on follows it, unless this is asked for once more.
+
         Args:
             stop_at: where.
             everything: drop what is protected as well.
         """
         if self._stop is not None and self._stop.cut:
-            return
-        if self._silent or not self.sounding:
+            self._stop.all = self._stop.all or everything
+            self._drop(beyond=self._stop, everything=everything)
+        elif self._cut_due:
+            self._drop(everything=everything)
+        elif self._silent or not self.sounding:
             self._stop, self._silent, self._cut_due = None, False, True
+            self._padded_until_ms = 0.0
             self._drop(everything=everything)
         else:
             self._plan(stop_at, cut=True, everything=everything)
 
-    def drop(self) -> None:
-        """Forget everything that is not protected, now, without a `CutOut`."""
+    def drop(self, *, cleared_at_ms: float | None = None) -> None:
+        """Forget everything that is not protected, now, without a `CutOut`.
+
+        Args:
+            cleared_at_ms: the transport throws away what it was given, too, at that instant: a
+                word whose middle it has not come to will not be heard.
+        """
+        everything = self._stop is not None and self._stop.all
         self._stop, self._silent, self._cut_due = None, False, False
-        self._drop()
-        if not self.queued:
-            self._edge_ms = None
+        self._drop(everything=everything)
+        if cleared_at_ms is not None:
+            self._sounding = [
+                entry for entry in self._sounding if entry[2].protected or entry[0] <= cleared_at_ms
+            ]
+            self._edge_ms, self._padded_until_ms = None, 0.0
+            self._until_ms = min(self._until_ms, cleared_at_ms)
 
     def take_over(self, broken: Playback[T]) -> list[Out[T]]:
         """Go on in the place of one that failed.
@@ -374,11 +401,11 @@ class Playback(Generic[T]):
         Returns:
             All that was waiting in it, as it came, for a transport that paces it itself.
         """
-        self._streams, self._lengths = broken._streams, broken._lengths
-        self._dead, self._over, self._unsaid = broken._dead, broken._over, broken._unsaid
+        self._streams, self._dead, self._over = broken._streams, broken._dead, broken._over
         self._sounding, out = broken._sounding, list[Out[T]]()
         for item in broken._items:
             if isinstance(item, _Mark):
+                self._say_rest(item)
                 self._ended(item)
                 out += self._said()
                 out.append(MarkOut(mark=item.mark))
@@ -410,6 +437,7 @@ class Playback(Generic[T]):
         if self._edge_ms is None or late_ms <= _LATE_MS:
             return
         self._edge_ms += late_ms
+        self._until_ms += late_ms
         self._padded_until_ms += late_ms if self._padded_until_ms else 0.0
         self._sounding = [(due_ms + late_ms, name, word) for due_ms, name, word in self._sounding]
 
@@ -483,18 +511,23 @@ class Playback(Generic[T]):
         queued_ms = sum(item.ms for item in self._items if isinstance(item, _Audio))
         return queued_ms + max(0.0, (self._edge_ms or now_ms) - now_ms)
 
+    def is_over(self, stream: str) -> bool:
+        """Was it let out to its end? It may still go on."""
+        over = self._over.get(stream)
+        return over is not None and not over.cut
+
     def received_ms(self, stream: str) -> float:
         """How much audio of a stream has come in."""
-        known = self._streams.get(stream)
+        known = self._streams.get(stream) or self._over.get(stream)
         return known.received_ms if known else 0.0
 
     def played_ms(self, stream: str, now_ms: float) -> tuple[float, float | None]:
         """How much of a stream was heard, and its whole length once that is known."""
         known = self._streams.get(stream)
         if known is None:
-            length_ms = self._lengths.get(stream)
-            return length_ms or 0.0, length_ms
-        ahead_ms = max(0.0, (self._edge_ms or now_ms) - now_ms) if stream == self._head else 0.0
+            over = self._over.get(stream)
+            return (over.received_ms, over.received_ms or None) if over else (0.0, None)
+        ahead_ms = max(0.0, self._until_ms - now_ms) if stream == self._head else 0.0
         whole_ms = known.received_ms if known.ended else None
         return max(0.0, known.released_ms - ahead_ms), whole_ms
 
@@ -504,6 +537,7 @@ class Playback(Generic[T]):
         while self._items and not self._silent and not self._cut_due:
             item = self._items[0]
             if isinstance(item, _Mark):
+                self._say_rest(item)
                 if self._sounding:
                     # Words that began before the mark must not be overtaken by it.
                     self._sound_due(now_ms, out)
@@ -560,8 +594,7 @@ class Playback(Generic[T]):
         assert self._edge_ms is not None
         stream = self._stream(piece.stream)
         end_ms = piece.at_ms + piece.ms
-        # Half a millisecond of grace: a piece that ends where a word begins does not hold the word.
-        due = bisect_left(stream.waiting, end_ms - 0.5, key=_heard_at)
+        due = bisect_left(stream.waiting, end_ms - _GRACE_MS, key=_heard_at)
         words, stream.waiting[:due] = stream.waiting[:due], []
         for word in words:
             offset_ms = max(0.0, word.at_ms - piece.at_ms)
@@ -569,6 +602,7 @@ class Playback(Generic[T]):
         stream.released_ms = end_ms
         self._head = piece.stream
         self._edge_ms += piece.ms
+        self._until_ms = self._edge_ms
         self._laid_ms += piece.ms
         self.released_samples += len(piece.pcm) // 2
         self._past.append(piece)
@@ -595,10 +629,20 @@ class Playback(Generic[T]):
 
     # --- words ---
 
+    def _late(self, over: _Stream[T], stream: str, entry: _Word[T]) -> None:
+        """A word of a stream that is over, for all that anybody knows."""
+        if entry.text:
+            insort(over.onsets, (entry.onset_ms, entry.text), key=_first)
+        if entry.onset_ms <= over.received_ms + _LATE_WORD_MS:
+            self._sound(max(self._edge_ms or 0.0, self._until_ms), stream, entry)
+        elif not over.cut:
+            insort(over.waiting, entry, key=_heard_at)
+
     def _wait(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
-        if entry.at_ms < known.released_ms and stream == self._head and self._edge_ms is not None:
-            self._sound(self._edge_ms - (known.released_ms - entry.at_ms), stream, entry)
-        elif entry.at_ms < known.released_ms:
+        late_ms = known.released_ms - entry.at_ms
+        if late_ms > _GRACE_MS and stream == self._head and self._edge_ms is not None:
+            self._sound(self._edge_ms - late_ms, stream, entry)
+        elif late_ms > _GRACE_MS:
             self._sound(0.0, stream, entry)
         else:
             insort(known.waiting, entry, key=_heard_at)
@@ -625,6 +669,9 @@ class Playback(Generic[T]):
         self._last_until(known, stream, known.received_ms)
 
     def _sound(self, due_ms: float, stream: str, word: _Word[T]) -> None:
+        for before_ms, name, _ in self._sounding:
+            if name == stream:
+                due_ms = max(due_ms, before_ms)  # no word overtakes another
         insort(self._sounding, (due_ms, stream, word), key=_first)
 
     def _sound_due(self, now_ms: float, out: list[Out[T]]) -> None:
@@ -632,34 +679,31 @@ class Playback(Generic[T]):
         words, self._sounding[:due] = self._sounding[:due], []
         out += [WordOut(stream=stream, word=word.word) for _, stream, word in words]
 
+    def _say_rest(self, mark: _Mark[T]) -> None:
+        """Words timed a little past the end of their audio are as good as said."""
+        stream = None if mark.ends is None else self._streams.get(mark.ends)
+        if stream is None or mark.ends is None:
+            return
+        made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
+        if stream.received_ms and stream.onsets and stream.onsets[0][0] > made_ms:
+            made_ms = inf  # not a word of it where there is sound: the times are wrong
+        waiting, stream.waiting = stream.waiting, []
+        for word in waiting:
+            if not word.text or word.onset_ms <= made_ms:
+                self._sound(max(self._edge_ms or 0.0, self._until_ms), mark.ends, word)
+            else:
+                stream.waiting.append(word)  # should it go on after all
+
     def _ended(self, mark: _Mark[T]) -> None:
-        """The end of a stream: words timed a little past its audio are as good as said."""
+        """The end of a stream."""
         if mark.ends is None:
             return
         self._laid_ms = 0.0
         stream = self._streams.pop(mark.ends, None)
-        if mark.ends:
-            self._over.append(mark.ends)
-        if stream is None:
-            return
-        if mark.ends and stream.received_ms:
-            self._lengths[mark.ends] = stream.received_ms
-            while len(self._lengths) > _REMEMBERED:
-                self._lengths.pop(next(iter(self._lengths)))
-        made_ms = stream.received_ms + _LATE_WORD_MS if stream.received_ms else -1.0
-        if stream.received_ms and stream.onsets and stream.onsets[0][0] > made_ms:
-            made_ms = inf  # not a word of it where there is sound: the times are wrong
-        words, stream.waiting = stream.waiting, []
-        for word in words:
-            if not word.text or word.onset_ms <= made_ms:
-                self._sound(self._edge_ms or 0.0, mark.ends, word)
-            else:
-                stream.waiting.append(word)
-        if stream.waiting and mark.ends:
-            stream.ended = False
-            self._unsaid[mark.ends] = stream
-            while len(self._unsaid) > _REMEMBERED:
-                self._unsaid.pop(next(iter(self._unsaid)))
+        if stream is not None and mark.ends:
+            self._over[mark.ends] = stream
+            while len(self._over) > _REMEMBERED:
+                self._over.pop(next(iter(self._over)))
 
     # --- stopping ---
 
@@ -723,8 +767,8 @@ class Playback(Generic[T]):
                 )
             )
         if stop.cut:
-            self._drop(everything=stop.all)
-            self._cut_due = True
+            self._drop(only=stop.stream, everything=stop.all)
+            self._cut_due, self._padded_until_ms = True, 0.0
         else:
             self._silent = True
 
@@ -753,12 +797,22 @@ class Playback(Generic[T]):
                 self._items.appendleft(piece)
                 self.released_samples -= len(piece.pcm) // 2
                 self.rewound_samples += len(piece.pcm) // 2
+                self._until_ms -= known.released_ms - piece.at_ms
                 known.released_ms = piece.at_ms
             if keep or piece.at_ms <= word_ms:
                 break
 
-    def _drop(self, beyond: _Stop | None = None, *, everything: bool = False) -> None:
-        """Forget what is not protected; with ``beyond``, keep what sounds up to there."""
+    def _drop(
+        self,
+        beyond: _Stop | None = None,
+        *,
+        only: str | None = None,
+        everything: bool = False,
+    ) -> None:
+        """Forget what is not protected; with ``beyond``, keep what sounds up to there.
+
+        With ``only``, that stream: what else there is came in behind the cut.
+        """
         kept: deque[_Audio[T] | _Mark[T]] = deque()
         for item in self._items:
             tail = (
@@ -767,31 +821,33 @@ class Playback(Generic[T]):
                 and item.stream == beyond.stream
                 and item.at_ms < beyond.at_ms
             )
-            if (item.protected and not (everything and _speaks(item))) or tail:
+            behind = only is not None and _stream_of(item) != only
+            if (item.protected and not (everything and _speaks(item))) or tail or behind:
                 kept.append(item)
             elif isinstance(item, _Audio):
                 self.dropped_samples += len(item.pcm) // 2
         self._items = kept
-        for name, stream in list(self._unsaid.items()):
-            if everything or not all(word.protected for word in stream.waiting):
-                self._dead.append(name)
-                del self._unsaid[name]
+        for over in self._over.values():
+            over.cut = over.cut or everything or not over.protected
         live = {item.stream for item in kept if isinstance(item, _Audio)}
         live |= {item.ends for item in kept if isinstance(item, _Mark) and item.ends}
         for name, stream in list(self._streams.items()):
+            if only not in (None, name):
+                continue
             stream.waiting = [
                 word
                 for word in stream.waiting
                 if (word.protected and not everything)
                 or (beyond is not None and name == beyond.stream and word.at_ms < beyond.at_ms)
             ]
-            if name not in live and not stream.waiting:
+            kept_up = stream.protected and not everything
+            if name not in live and not stream.waiting and not kept_up:
                 del self._streams[name]
                 if name:
                     self._dead.append(name)
         if beyond is not None:
             return
-        self._padded_until_ms = self._laid_ms = 0.0
+        self._laid_ms = 0.0
         edge_ms = self._edge_ms
         self._sounding = [
             entry
@@ -804,6 +860,20 @@ class Playback(Generic[T]):
         self._gain, self._target = 1.0, 1.0
         self._lookahead_ms = self._full_lookahead_ms
 
+    def _goes_on(self, name: str) -> _Stream[T]:
+        """The stream of audio that has come, though it may have been said to be over: a service
+        that stalls is taken for one that has finished."""
+        over = self._over.pop(name, None)
+        if over is not None:
+            self._streams[name] = over
+        known = self._stream(name)
+        if known.ended and name:
+            known.ended = False
+            for item in self._items:
+                if isinstance(item, _Mark) and item.ends == name:
+                    item.ends = None
+        return known
+
     def _stream(self, name: str) -> _Stream[T]:
         return self._streams.setdefault(name, _Stream())
 
@@ -814,6 +884,10 @@ def _first(entry: tuple[float, Any] | tuple[float, Any, Any]) -> float:
 
 def _heard_at(word: _Word[Any]) -> float:
     return word.at_ms
+
+
+def _stream_of(item: _Audio[T] | _Mark[T]) -> str | None:
+    return item.stream if isinstance(item, _Audio) else item.ends
 
 
 def _speaks(item: _Audio[T] | _Mark[T]) -> bool:

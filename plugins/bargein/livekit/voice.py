@@ -222,7 +222,7 @@ class VoiceOutput(io.AudioOutput):
             return
         if self._call.ending():
             self._call.hang_up(detached=False)
-        self._voice.drop()
+        self._voice.drop(cleared_at_ms=self._call.clock_ms())
         self._cut_off(segment)
         self._awake.set()
 

@@ -21,6 +21,7 @@ from pipecat.frames.frames import (
     StartFrame,
     SystemFrame,
     TTSAudioRawFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
@@ -142,6 +143,8 @@ class InterruptionGate(FrameProcessor):
         call = self._bargein_call
         own_stream = getattr(frame, "context_id", None)
         self._announced(frame)
+        if isinstance(frame, TTSStartedFrame) and own_stream:
+            self._time(own_stream).appends = frame.append_to_context
         if call.messages.is_dropped(own_stream):
             self._spoken_to(frame)
             return  # a message that was called off before it was made
@@ -153,6 +156,9 @@ class InterruptionGate(FrameProcessor):
         if isinstance(frame, OutputAudioRawFrame):
             own = isinstance(frame, TTSAudioRawFrame)
             stream = stream if own else ""
+            if own and voice.is_over(stream):
+                # Pipecat takes a service that stalls for one that has finished.
+                voice.put_mark(self._started_again(stream, frame), protected=protected)
             voice.put_audio(
                 frame.audio,
                 rate=frame.sample_rate,
@@ -180,6 +186,13 @@ class InterruptionGate(FrameProcessor):
         else:
             voice.put_mark(frame, protected=protected)
         self._awake.set()
+
+    def _started_again(self, stream: str, audio: Frame) -> TTSStartedFrame:
+        frame = TTSStartedFrame(context_id=stream)
+        frame.append_to_context = self._time(stream).appends
+        frame.transport_destination = audio.transport_destination
+        frame.interruptible = audio.interruptible
+        return frame
 
     async def _end(self, frame: EndFrame) -> None:
         """The call ends when everything that is queued has been let out, to every destination."""
@@ -314,8 +327,14 @@ class InterruptionGate(FrameProcessor):
         self._last_pts = self._protected_pts if HOST_MARKS else 0
         if self._cutting:
             # Everything upstream has stopped already. The transport would throw away the end of
-            # the word, so it hears of the interruption when the word is out.
+            # the word, so it hears of the interruption when the word is out. What comes from now
+            # on is of the time after it.
             self._withheld = frame
+            for destination, voice in self._voices.items():
+                if destination in self._cutting:
+                    voice.cut()
+                else:
+                    voice.drop()
             return
         if self._only_locked():
             # Somebody else's interruption, and a message that must be heard is in the air.
@@ -327,7 +346,7 @@ class InterruptionGate(FrameProcessor):
             return
         self._paused = False
         for voice in self._voices.values():
-            voice.drop()
+            voice.drop(cleared_at_ms=call.clock_ms())
         self._awake.set()
         self._unwritten_ms.clear()  # the transport drops it, too
         await self.push_frame(frame)
@@ -483,6 +502,7 @@ class _Timing:
     def __init__(self) -> None:
         self.base_pts: int | None = None
         self.early: list[Frame] = []
+        self.appends = True  # whether what is heard of it goes into the LLM's context
         self.pace = Pace()
         self.segments: deque[float] = deque(maxlen=64)
         """Where the audio of each sentence begins whose text has not come yet."""

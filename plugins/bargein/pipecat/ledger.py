@@ -139,7 +139,9 @@ class PlayoutLedger(FrameProcessor):
                 timed = bool(frame.pts)
                 self._progress.word(frame.text, left_ms, timed=timed, played_ms=played_ms)
             case TTSStartedFrame():
-                self._follow(frame.context_id or "")
+                if (stream := frame.context_id or "") in self._over:
+                    self._over.remove(stream)  # it stalled, and goes on
+                self._follow(stream)
                 self._appends = frame.append_to_context
             case TTSStoppedFrame():
                 locked = self._bargein_call.messages.of(frame.context_id or "") is not None

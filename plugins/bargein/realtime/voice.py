@@ -212,7 +212,8 @@ class Voice:
     def drop(self) -> None:
         """Stop now; somebody else has decided that."""
         self._voice.drop()
-        self._cut_off(everything=False)
+        self._cuts(everything=False)
+        self._cut_off()
         self._call.awake.set()
 
     # --- what goes out ---
@@ -239,7 +240,7 @@ class Voice:
                     left_ms = self._voice.left_ms(now_ms) if not self._voice.queued else 0.0
                     self._ends = (now_ms + (left_ms or 0.0), source)
                 case CutOut():
-                    self._cut_off(everything=self._cut_all)
+                    self._cut_off()
                     call.cut_heard()
                 case _:
                     pass
@@ -301,8 +302,6 @@ class Voice:
 
     # --- what the floor wants ---
 
-    _cut_all = False
-
     def _obey(self, decision: Decision) -> None:
         voice = self._voice
         match decision:
@@ -316,9 +315,7 @@ class Voice:
                 if self._now is not None:
                     self._now.out_ms -= (voice.rewound_samples - before) * 1000 / RATE
             case YieldFloor():
-                self._cut_all = decision.breaks_lock
-                for source in self._queued:
-                    source.cut = decision.breaks_lock or not source.must_hear
+                self._cuts(everything=decision.breaks_lock)
                 if self._queued:
                     self._call.cutting = True
                     voice.cut(decision.stop_at, everything=decision.breaks_lock)
@@ -326,11 +323,15 @@ class Voice:
                 return
         self._call.awake.set()
 
-    def _cut_off(self, *, everything: bool) -> None:
-        """What is not protected will not be heard any more."""
+    def _cuts(self, *, everything: bool) -> None:
+        for source in self._queued:
+            source.cut = source.cut or everything or not source.must_hear
+
+    def _cut_off(self) -> None:
+        """What was cut will not be heard any more; what came since then is."""
         self._ends = None
         for source in tuple(self._queued):
-            if source.must_hear and not everything:
+            if not source.cut:
                 continue
             self.kept.pop(source.message_id, None)
             self.kept[source.message_id] = source

@@ -53,9 +53,9 @@ class Watched(Playback[Frame]):
         else:
             self._refused += self.dropped_samples - dropped
 
-    def drop(self) -> None:
+    def drop(self, **options: Any) -> None:
         """What was queued is not the next thing to go out."""
-        super().drop()
+        super().drop(**options)
         self._skipped = self.dropped_samples - self._refused
 
     def take(self, now_ms: float) -> list[Out[Frame]]:
