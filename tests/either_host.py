@@ -50,6 +50,10 @@ class EitherHost(ABC):
         """The recogniser's next hypothesis."""
 
     @abstractmethod
+    async def sounds(self, pcm: Any) -> None:
+        """The caller's line carries this, at 16 kHz."""
+
+    @abstractmethod
     def said(self, who: str) -> list[str]:
         """What the context has of somebody."""
 
@@ -192,6 +196,14 @@ class OnPipecat(EitherHost):
     async def recognised(self, text: str, final: bool) -> None:
         await self.rig.hears(text, final=final)
 
+    async def sounds(self, pcm: Any) -> None:
+        from pipecat.frames.frames import InputAudioRawFrame
+
+        for start in range(0, len(pcm), 320):
+            piece = pcm[start : start + 320].tobytes()
+            await self.rig.worker.queue_frame(InputAudioRawFrame(piece, 16000, 1))
+            await asyncio.sleep(0.02)
+
     def said(self, who: str) -> list[str]:
         return self.rig.said(who)
 
@@ -243,6 +255,10 @@ class OnLiveKit(EitherHost):
 
     async def recognised(self, text: str, final: bool) -> None:
         self.rig.hears(text, final=final)
+
+    async def sounds(self, pcm: Any) -> None:
+        self.rig.studio.microphone.play(pcm)
+        await asyncio.sleep(len(pcm) / 16000)
 
     def said(self, who: str) -> list[str]:
         return self.rig.said(who)

@@ -1,9 +1,8 @@
-"""Which bytes from outside make us crash? None: ``python tests/fuzz.py [seconds for each reader]``.
+"""Which bytes from outside make us crash? None: ``python tests/fuzz.py [seconds] [reader ...]``.
 
 With ``pip install atheris`` it is led by the code that is reached, else by chance alone.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
+from typing import Any, TypeAlias
 
 try:
     import atheris
@@ -19,82 +19,138 @@ except ImportError:
 
 with atheris.instrument_imports(include=["bargein"]) if atheris else nullcontext():
     from bargein import Marked
+    from bargein.cli.report.lines import Problems
+    from bargein.cli.report.lines import read as read_lines
     from bargein.core import trace
     from bargein.language.lexicon import LanguageError, load_language
+    from bargein.memory import MemoryStore, Records
     from bargein.realtime import wire
     from bargein.settings import SettingsError, settings
-    from bargein.testing.scene import SceneError, parse
+    from bargein.testing.scene import SceneError, parse, unparse
 
-_FILE = Path(tempfile.gettempdir()) / "bargein-fuzz.toml"
+import fuzz_seeds  # behind: it must not load anything before it is instrumented
+
+_FOLDER = tempfile.TemporaryDirectory()
+_FILE = Path(_FOLDER.name) / "fuzzed.toml"
 
 
-def tags(data: bytes) -> None:
+def tags(data: bytes) -> bool:
     """The parser of a reply: no word is lost, and cutting it elsewhere changes nothing."""
     text = data.decode("utf-8", "replace")
     pieces = [piece for one in (Marked(),) for piece in [*one.feed(text), *one.end()]]
     byte_by_byte = Marked()
     cut = [piece for one in text for piece in byte_by_byte.feed(one)] + byte_by_byte.end()
-    whole = ["".join(p.text for p in found if p.must_hear) for found in (pieces, cut)]
-    assert whole[0] == whole[1], (text, whole)
+    for must_hear in (True, False):
+        whole, parts = (
+            "".join(p.text for p in found if p.must_hear is must_hear) for found in (pieces, cut)
+        )
+        assert whole == parts, (text, whole, parts)
+    return any(piece.must_hear for piece in pieces)
 
 
-def scene(data: bytes) -> None:
-    """The parser of a scene."""
-    with suppress(SceneError):
-        parse(data.decode("utf-8", "replace"))
-
-
-def traced(data: bytes) -> None:
-    """The reader of a trace; what it reads is written as it was."""
+def scene(data: bytes) -> bool:
+    """The parser of a scene; what it reads is written as it was."""
     try:
-        entry = trace.read(data.decode("utf-8", "replace"))
+        found = parse(data.decode("utf-8", "replace"))
+    except SceneError:
+        return False
+    again = unparse(found)
+    assert unparse(parse(again)) == again
+    return True
+
+
+def traced(data: bytes) -> bool:
+    """The reader of a trace; what it reads is written as it was."""
+    line = data.decode("utf-8", "replace")
+    if trace.is_note(line):
+        return True
+    try:
+        entry = trace.read(line)
     except trace.TraceError:
-        return
+        return False
     assert trace.read(trace.write(entry)) == entry
+    return True
 
 
-def language(data: bytes) -> None:
-    """The loader of a language's file."""
+def reported(data: bytes) -> bool:
+    """The report's reader of a trace, which leaves out what it cannot read."""
+    problems = Problems()
+    found = read_lines(data.decode("utf-8", "replace").splitlines(keepends=True), problems)
+    return bool(found or problems.said())
+
+
+def language(data: bytes) -> bool:
+    """The loader of a language's file, alone and added to one of ours."""
     _FILE.write_bytes(data)
-    with suppress(LanguageError):
-        load_language("en", _FILE)
+    try:
+        load_language("en" if data.startswith(b"#") else "xx", _FILE).grammar()
+    except LanguageError:
+        return False
+    return True
 
 
-def call_settings(data: bytes) -> None:
+def call_settings(data: bytes) -> bool:
     """The loader of a call's settings."""
     _FILE.write_bytes(data)
-    with suppress(SettingsError):
+    try:
         settings(_FILE)
+    except SettingsError:
+        return False
+    return True
 
 
-def realtime(data: bytes) -> None:
+def realtime(data: bytes) -> bool:
     """The reader of OpenAI Realtime."""
-    with suppress(wire.MalformedEventError):
-        wire.read(wire.decoded(data))
+    try:
+        return wire.read(wire.decoded(data)) is not None
+    except wire.MalformedEventError:
+        return False
 
 
-SEEDS: dict[Callable[[bytes], None], list[bytes]] = {
-    tags: [b"Sure. <must-hear>Your code is 4 2 7 1.</must-hear> Anything else?", b"<must-hear a>b"],
-    scene: [
-        b"# A title.\n@tolerance 90\n0 agent Hi there.  # aside\n5 user\n5 => DuckPlayout: x\n"
-    ],
-    traced: [
-        b'{"type": "UserWordsHeard", "at_ms": 7, "text": "uh", "is_final": true}',
-        b'{"type": "YieldFloor", "at_ms": 7, "reason": "barge in", "kind": "hold"}',
-    ],
-    language: [b'[words]\nbackchannels = ["mhm", "ja"]\n[examples]\nhold = ["Mhm."]\n'],
-    call_settings: [b'language = ["en", "es"]\nmin_speak_ms = 900\n[preset]\nbase = "eager"\n'],
-    realtime: [
-        json.dumps(one).encode()
-        for one in (
-            {"type": "response.output_audio.delta", "item_id": "i", "delta": "AAAA"},
-            {"type": "response.done", "response": {"id": "r", "status": "done", "output": [{}]}},
-            {"type": "input_audio_buffer.speech_started", "audio_start_ms": 3, "item_id": "i"},
-            {"type": "error", "error": {"code": "x", "message": "y"}},
-        )
-    ],
+def kept(data: bytes) -> bool:
+    """The reader of a store; what it reads can be stored and read again."""
+    found: list[Any] = []
+
+    async def read() -> None:
+        store = MemoryStore()
+        records = Records(store, "caller")
+        for kind in ("receipt", "message", "unfinished"):
+            await store.put(records.owner, f"{kind}:m", data, ttl_s=60)
+        for _ in range(2):  # half a character is replaced when it is written
+            receipts = await records.receipts()
+            messages = await records.undelivered()
+            rests = await records.unfinished()
+            for receipt in receipts:
+                await records.put_receipt(receipt)
+            for message in messages:
+                await records.put_undelivered(message)
+            for left, cut_at in rests:
+                assert left.heard + left.unheard == left.text
+                await records.put_unfinished(left, cut_at, ttl_s=60)
+        assert await records.receipts() == receipts
+        assert await records.undelivered() == messages
+        assert await records.unfinished() == rests
+        found.extend([*receipts, *messages, *rests])
+
+    with suppress(StopIteration):  # without a loop: nothing in it waits
+        read().send(None)
+    return bool(found)
+
+
+Reader: TypeAlias = Callable[[bytes], bool]
+"""Says whether it could make something of them."""
+SEEDS: dict[Reader, list[bytes]] = {
+    tags: fuzz_seeds.REPLIES,
+    scene: fuzz_seeds.SCENES,
+    traced: fuzz_seeds.TRACE,
+    reported: [*fuzz_seeds.TRACE, b"\n".join(fuzz_seeds.TRACE)],
+    language: fuzz_seeds.LANGUAGES,
+    call_settings: fuzz_seeds.SETTINGS,
+    realtime: fuzz_seeds.EVENTS,
+    kept: fuzz_seeds.RECORDS,
 }
 ODD = [b"\x00", b"\xff", "\u202e".encode(), "а".encode(), b"{", b"[" * 400, b"9" * 400, b'"', b"\n"]
+ODD += [b"[" * 5_000, b'{"a":' * 5_000, b"9" * 5_000, b"[]", b"{}", b"0", b"1", b"0001-01-01"]
 ODD += [
     b"1e999",
     b"NaN",
@@ -106,6 +162,9 @@ ODD += [
     b"\\ud800",
     b"=",
 ]
+
+WORDS = [odd for odd in ODD if len(odd) < 20]
+"""Those that fit in a dictionary of a fuzzer's."""
 
 
 def mutated(dice: Random, seeds: Iterable[bytes]) -> bytes:
@@ -126,7 +185,7 @@ def mutated(dice: Random, seeds: Iterable[bytes]) -> bytes:
     return bytes(data)
 
 
-def by_chance(reader: Callable[[bytes], None], dice: Random, until: Callable[[], bool]) -> int:
+def by_chance(reader: Reader, dice: Random, until: Callable[[], bool]) -> int:
     """Feed a reader; how many inputs it took."""
     tries = 0
     while not until():
@@ -139,26 +198,33 @@ def by_chance(reader: Callable[[bytes], None], dice: Random, until: Callable[[],
     return tries
 
 
-def main(seconds: float) -> None:
-    """Fuzz every reader."""
+def main(seconds: float, names: Iterable[str] = ()) -> None:
+    """Fuzz every reader, or those that are named."""
+    known = {reader.__name__: reader for reader in SEEDS}
+    readers = [known[name] for name in names or known]
     if atheris is None:
-        for reader in SEEDS:
+        for reader in readers:
             ends_s = time.monotonic() + seconds
             tries = by_chance(reader, Random(), lambda ends_s=ends_s: time.monotonic() > ends_s)
             print(f"{reader.__name__}: {tries} inputs, no crash (by chance)")
         return
     import multiprocessing
 
-    def fuzz(reader: Callable[[bytes], None]) -> None:
+    words = Path(_FOLDER.name) / "words"
+    escaped = ("".join(f"\\x{byte:02x}" for byte in odd) for odd in WORDS)
+    words.write_text("".join(f'"{one}"\n' for one in escaped))
+
+    def fuzz(reader: Reader) -> None:
         with tempfile.TemporaryDirectory() as corpus:
             for place, seed in enumerate(SEEDS[reader]):
                 (Path(corpus) / str(place)).write_bytes(seed)
-            atheris.Setup(
-                [sys.argv[0], f"-max_total_time={seconds:g}", "-verbosity=0", corpus], reader
-            )
+            options = [f"-max_total_time={seconds:g}", "-verbosity=0", f"-dict={words}"]
+            options += ["-timeout=20", "-print_final_stats=1"]
+            options.append(f"-artifact_prefix={tempfile.gettempdir()}/{reader.__name__}-")
+            atheris.Setup([sys.argv[0], *options, corpus], reader)
             atheris.Fuzz()
 
-    for reader in SEEDS:
+    for reader in readers:
         child = multiprocessing.get_context("fork").Process(target=fuzz, args=(reader,))
         child.start()
         child.join()
@@ -168,4 +234,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10, sys.argv[2:])

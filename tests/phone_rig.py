@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, WebSocket
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.base_serializer import FrameSerializer
@@ -46,9 +47,19 @@ async def on_the_phone(
     provider: Provider,
     script: Script,
     manners: Bargein | None = None,
+    *,
+    without_us: dict[str, Any] | None = None,
     **phone: Any,
 ) -> tuple[Rig, Phone]:
-    """Play a call; returns when it is over and both ends are down."""
+    """Play a call; returns when it is over and both ends are down.
+
+    Args:
+        provider: whose stream it is.
+        script: what happens in it.
+        manners: the call's.
+        without_us: options of a rig that has nothing of ours in it.
+        **phone: the caller's.
+    """
     app, rigs, failed = FastAPI(), list[Rig](), list[BaseException]()
     manners = manners or Bargein()
     caller = Phone("", provider, **phone)
@@ -64,10 +75,11 @@ async def on_the_phone(
                 audio_in_enabled=True,
                 audio_out_enabled=True,
                 audio_out_end_silence_secs=0,
-                serializer=manners.serializer(inner),
+                serializer=inner if without_us else manners.serializer(inner),
             ),
         )
-        rig = Rig(manners, before=[transport.input()], output=transport.output(), rate=PHONE_RATE)
+        ends: dict[str, Any] = {"before": [transport.input()], "output": transport.output()}
+        rig = Rig(manners, rate=PHONE_RATE, **ends, **(without_us or {}))
         rigs.append(rig)
 
         @transport.event_handler("on_client_disconnected")
@@ -87,3 +99,10 @@ async def on_the_phone(
     if failed:
         raise failed[0]
     return rigs[0], caller
+
+
+def sounding_ms(phone: Phone) -> int:
+    """How much of what was played is no silence, by 20 ms."""
+    played = np.frombuffer(bytes(phone.played), np.uint8) & 0x7F
+    frames = played[: len(played) // 160 * 160].reshape(-1, 160)
+    return int((frames < 0x7C).any(axis=1).sum()) * 20

@@ -1,6 +1,7 @@
 """Who may import whom, read from the source text."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plugins" / "bargein"
 
-CORE_MAY_IMPORT = {"__future__", "collections", "dataclasses", "enum", "json", "re", "typing"}
+CORE_MAY_IMPORT = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "enum",
+    "json",
+    "math",
+    "re",
+    "typing",
+}
 """No clock, no loop, no log, no file, no randomness."""
 
 HOSTS = {
@@ -133,3 +143,65 @@ def test_public_names_are_all_there() -> None:
 
     assert sorted(bargein.__all__) == sorted(set(bargein.__all__))
     assert [name for name in bargein.__all__ if not hasattr(bargein, name)] == []
+    assert set(bargein.__all__) <= set(dir(bargein))
+
+
+def test_a_public_name_comes_from_where_a_type_checker_finds_it() -> None:
+    import bargein
+
+    read = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    assert sorted([*read, "__version__"]) == sorted(bargein.__all__)
+    for name, module in read.items():
+        assert getattr(bargein, name) is getattr(
+            importlib.import_module(f"bargein.{module}"), name
+        ), name
+
+
+def test_a_name_that_is_not_there_is_said_as_python_says_it() -> None:
+    import bargein
+
+    with pytest.raises(AttributeError, match=r"^module 'bargein' has no attribute 'Yield'$"):
+        bargein.Yield  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Yield'"):
+        from bargein import Yield  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_importing_the_package_reads_none_of_it() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import bargein;"
+        "print([name for name in sys.modules if name.startswith(('bargein.', 'asyncio'))])"
+    )
+    told = subprocess.check_output(
+        [sys.executable, "-I", "-c", script, str(PACKAGE.parent)], text=True
+    )
+    assert told == "[]\n"
+
+
+@pytest.mark.parametrize("package", ["core", "language", "memory", "journal", "detect"])
+def test_any_module_may_be_the_first(package: str) -> None:
+    """No circle that holds only where another module was imported before."""
+    script = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+for name in sys.argv[2:]:
+    for known in [known for known in sys.modules if known.partition(".")[0] == "bargein"]:
+        del sys.modules[known]
+    importlib.import_module(name)
+"""
+    names = [
+        ".".join(("bargein", *name_of(path))).removesuffix(".__init__")
+        for path in SOURCES
+        if name_of(path)[0] == package
+    ]
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(PACKAGE.parent), *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bargein import Kind
-from bargein.core.resumption import Tool, Unfinished
+from bargein.core.unfinished import Tool, Unfinished
 from bargein.memory import MemoryStore, Records, Shelf, Store, Writer, open_store
 
 NUMBER = "+49 30 901820"

@@ -22,7 +22,7 @@ from bargein.core.events import (
     UserWordsHeard,
 )
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 from bargein.feed import PLAIN, Feed, News
 from bargein.manners import Manners
 

@@ -19,7 +19,7 @@ from bargein import (
     standard_rules,
     step,
 )
-from bargein.core.floor import TRANSITIONS, Again
+from bargein.core.transitions import TRANSITIONS, Again
 
 EVENTS = typing.get_args(Event)
 

@@ -40,8 +40,8 @@ from bargein import (
     YieldFloor,
     step,
 )
+from bargein.core.deadlines import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 from bargein.core.events import TurnTaken
-from bargein.core.floor import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 from nightly import explore, many
 from test_floor_properties import RULES, SAID, WORDS, ended
 

@@ -42,7 +42,7 @@ from bargein import (
     standard_rules,
     step,
 )
-from bargein.core.floor import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
+from bargein.core.deadlines import MAX_HOLD_MS, MAX_OVERLAP_MS, MAX_PAUSE_MS
 
 Timed = Callable[[int], Event]
 

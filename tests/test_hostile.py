@@ -1,19 +1,20 @@
-"""What can somebody do to a call who chooses what he says, or what lies in our files?"""
+"""What can somebody do to a call who chooses what is said, or what lies in our files?"""
 
 import asyncio
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from bargein.memory import MemoryStore, Records
-from bargein.memory.records import owner_of
+from bargein.core import trace
+from bargein.core.events import TurnTaken
+from bargein.journal import Journal
 from either_host import CODE, HOSTS, EitherHost
 from fuzz import SEEDS, by_chance
 from nightly import many
 
 TRIES = many(400, 40_000)
-CALLER = "+49 30 901820"
 SAYS = {
     "a megabyte": "no wait " * 125_000,
     "NUL": "no\x00wait \x00",
@@ -30,6 +31,11 @@ SAYS = {
 def host(request: pytest.FixtureRequest) -> Any:
     pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[request.param])
     return HOSTS[request.param]
+
+
+@pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
+def test_what_the_others_begin_from_is_understood(reader: Any) -> None:
+    assert [seed for seed in SEEDS[reader] if not reader(seed)] == []
 
 
 @pytest.mark.parametrize("reader", SEEDS, ids=lambda reader: reader.__name__)
@@ -63,29 +69,33 @@ async def test_a_caller_may_say_anything(host: Any, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "poison", [b"", b"\x00\xff", b"{}", b"[]", b"null", b'{"v": 1, "kind": 7}']
+    "what", ["NUL", "right to left", "half a character", "a terminal", "lines"]
 )
-async def test_a_poisoned_store_spoils_no_call(host: Any, poison: bytes) -> None:
-    store = MemoryStore()
+async def test_a_journal_has_a_line_for_each_thing_whatever_was_said(
+    host: Any, what: str, tmp_path: Path
+) -> None:
+    """None that a caller made, none that a terminal obeys, and none that is lost."""
+    said = (
+        SAYS.get(what)
+        or {
+            "a terminal": "no wait \x1b[2J\x9b31m\x7f\x08",
+            "lines": 'no wait\n{"v": 1, "type": "Journal"}\r\n\x85\u2028\u2029\x0b\x0c\x1c',
+        }[what]
+    )
 
-    async def first(call: EitherHost) -> None:
-        await call.heard(CODE, must_hear=True)
-
-    hung_up = host(store=store, caller=CALLER)
-    hung_up.hangs_up = True
-    await hung_up.run(first)
-    owner = owner_of(CALLER)
-    kept = await store.get(owner)
-    assert kept
-    for key in kept:
-        await store.put(owner, key, poison, ttl_s=600)
-
-    async def second(call: EitherHost) -> None:
-        await call.heard("Hello again.")
-        await call.talks_over("no wait")
+    async def script(call: EitherHost) -> None:
+        await call.heard()
+        await call.talks_over(said)
         await call.quiet()
 
-    call = await host(store=store, caller=CALLER, replies=["Of course."]).run(second)
-    assert call.said("assistant")[0] in ("Hello again.", "Hello")
-    assert len(call.complaints) <= 2
-    assert await Records(store, CALLER).undelivered() == []
+    path = tmp_path / "call.jsonl"
+    journal = Journal(path, transcripts=True)
+    call = await host(journal=journal, replies=["Of course."]).run(script)
+    assert call.complaints == []
+    text = path.read_bytes().decode("utf-8")
+    lines = text.removesuffix("\n").split("\n")
+    assert text.splitlines() == lines
+    assert [line for line in lines if not line.isprintable()] == []
+    assert said.strip() in [
+        one.text.strip() for one in trace.read_all(lines) if isinstance(one, TurnTaken)
+    ]

@@ -14,11 +14,9 @@ from livekit.agents import (
     Agent,
     AgentSession,
     AgentTask,
-    ChatContext,
     LanguageCode,
     ModelSettings,
     StopResponse,
-    function_tool,
 )
 from livekit.agents.inference import OverlappingSpeechEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType, STTCapabilities
@@ -27,10 +25,10 @@ from livekit.plugins import silero
 from bargein import Overlap, Verdict, standard_rules
 from bargein.interruption import Interruption
 from bargein.livekit import Bargein, BargeinError
-from bargein.testing.livekit_parts import Call, RoomOutput, ScriptedSTT, ScriptedTTS, metronome
+from bargein.testing.livekit_parts import RoomOutput, ScriptedSTT, ScriptedTTS, metronome
 from bargein.testing.speech import speak
 from livekit_caller import pitches, words_of
-from livekit_rig import KEEPS_RESULTS, SAYS, LiveKitRig
+from livekit_rig import SAYS, LiveKitRig
 
 
 async def listens(rig: LiveKitRig, words: str = "uh-huh") -> None:
@@ -86,144 +84,6 @@ async def test_what_was_heard_is_told_to_the_word(word_times: bool, synchronized
     [(begun, ended)] = rig.studio.room.recording.heard()
     words = round((ended - begun) / 0.3)
     assert abs(len(heard.split()) - words) <= (0 if word_times else 2)
-
-
-async def test_mhmm_does_not_stop_the_agent_for_good() -> None:
-    """livekit/agents#4039: after "mhmm" the agent never resumed."""
-    rig = await LiveKitRig().run(lambda rig: listens(rig, "mhmm"))
-    assert rig.said("assistant") == [SAYS]
-    assert len(rig.studio.room.recording.heard()) == 1
-
-
-async def test_a_backchannel_is_not_glued_to_the_next_turn() -> None:
-    """livekit/agents#4498: with min_words, "uh-huh" begins what the caller says next."""
-
-    async def then_asks(rig: LiveKitRig) -> None:
-        await listens(rig)
-        rig.voice(True)
-        await asyncio.sleep(0.3)
-        rig.hears("what about returns")
-        rig.voice(False)
-        await rig.until(lambda: len(rig.runs) == 1)
-
-    rig = await LiveKitRig().run(then_asks)
-    assert rig.said("user") == ["what about returns"]
-
-
-async def test_a_reply_that_is_hesitated_over_before_its_first_sound_stays_in_the_history() -> None:
-    """livekit/agents#5038: a reply that is paused before its first frame was heard, and lost."""
-
-    async def coughs(rig: LiveKitRig) -> None:
-        rig.session.generate_reply(user_input="When is it?")
-        await asyncio.sleep(0.05)
-        rig.voice(True)
-        await asyncio.sleep(0.2)
-        rig.voice(False)
-        await rig.until(lambda: rig.manners.floor == "agent")
-        await rig.done()
-
-    rig = await LiveKitRig(replies=[SAYS]).run(coughs)
-    assert rig.said("assistant") == [SAYS]
-
-
-async def test_after_an_interruption_the_next_reply_can_be_heard() -> None:
-    """livekit/agents#3418: the agent was "speaking", and nothing sounded."""
-
-    async def twice(rig: LiveKitRig) -> None:
-        await rig.agent_says()
-        await rig.interrupts()
-        await rig.until(lambda: rig.manners.floor == "agent")
-        await rig.interrupts("hang on let me think", after=1)
-        await asyncio.sleep(0.5)
-        rig.voice(True)
-        rig.hears("what about Friday then")
-        rig.voice(False)
-        await rig.until(lambda: rig.manners.floor == "agent")
-        await rig.done()
-
-    def answers(chat_ctx: ChatContext) -> list[str]:
-        newest = chat_ctx.messages()[-1].text_content or ""
-        return ["Friday is free." if "Friday" in newest else "Thursday at noon is free."]
-
-    rig = await LiveKitRig(replies=answers).run(twice)
-    assert rig.said("assistant")[-1] == "Friday is free."
-    assert len(rig.studio.room.recording.heard()) == 3
-    assert rig.session.agent_state != "speaking"
-
-
-async def test_an_interrupted_reply_says_how_much_of_it_was_played() -> None:
-    """livekit/agents#1994: played for 0 seconds, and nothing of it in the history."""
-    played: list[float] = []
-
-    async def script(rig: LiveKitRig) -> None:
-        audio = rig.session.output.audio
-        assert audio is not None
-        audio.on("playback_finished", lambda event: played.append(event.playback_position))
-        await interrupts(rig)
-
-    rig = await LiveKitRig().run(script)
-    [heard] = rig.said("assistant")
-    assert round(played[0] / 0.3) == len(heard.split())
-
-
-async def test_the_history_holds_no_word_that_was_not_heard() -> None:
-    """livekit/agents#2607: it held a word or two more."""
-    words = SAYS.split()
-
-    async def cut_at(rig: LiveKitRig) -> None:
-        for place in (2, 5, 8):
-            await rig.agent_says()
-            await rig.interrupts("stop", after=place)
-            await rig.done()
-
-    rig = await LiveKitRig().run(cut_at)
-    heard = rig.studio.room.recording.heard()
-    for text, (begun, ended) in zip(rig.said("assistant"), heard, strict=True):
-        assert text.split() == words[: round((ended - begun) / 0.3)]
-
-
-@KEEPS_RESULTS
-async def test_a_finished_function_call_is_not_made_again_after_an_interruption() -> None:
-    """livekit/agents#3702: its result was lost, and the table booked twice."""
-    booked: list[str] = []
-
-    @function_tool
-    async def book() -> str:
-        """Book the table."""
-        booked.append("a table")
-        return "booked"
-
-    rig = LiveKitRig(
-        agent=Agent(instructions="", tools=[book]),
-        replies=[("I book it for you right now, one moment please.", Call("book"))],
-    )
-
-    async def script(rig: LiveKitRig) -> None:
-        rig.session.generate_reply(user_input="Book a table.")
-        await rig.until(lambda: rig.manners.floor == "agent" and bool(booked))
-        await rig.interrupts(after=1)
-        await rig.until(lambda: len(rig.runs) == 2)
-
-    await rig.run(script)
-    shown = [item.type for item in rig.runs[1].items]
-    assert (shown.count("function_call"), shown.count("function_call_output")) == (1, 1)
-    assert booked == ["a table"]
-
-
-async def test_a_second_of_noise_does_not_interrupt() -> None:
-    """livekit/agents#3515: min_interruption_duration had no effect."""
-
-    async def noise(rig: LiveKitRig) -> None:
-        await rig.agent_says()
-        await asyncio.sleep(0.6)
-        rig.voice(True)
-        await asyncio.sleep(1.0)
-        rig.voice(False)
-        await rig.done()
-
-    rig = await LiveKitRig().run(noise)
-    assert rig.said("assistant") == [SAYS]
-    assert [line for line in rig.decided if "Yield" in line] == []
 
 
 async def test_an_early_yes_is_the_answer() -> None:

@@ -8,8 +8,6 @@ import pytest
 from pipecat.frames import frames
 from pipecat.frames.frames import (
     InterruptionFrame,
-    ProposedUserStartedSpeakingFrame,
-    ProposedUserStoppedSpeakingFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameProcessor
@@ -119,25 +117,6 @@ async def test_a_muted_caller_moves_nothing() -> None:
     rig = await Rig(user_params={"user_mute_strategies": [AlwaysUserMuteStrategy()]}).run(talks)
     assert rig.decided == []
     assert rig.said("assistant") == [SAYS]
-
-
-async def test_a_service_that_proposes_turns_is_decided_by_the_floor() -> None:
-    async def proposes(rig: Rig) -> None:
-        await rig.agent()
-        await rig.until(lambda: len(rig.passed(TTSTextFrame)) >= 2)
-        await rig.worker.queue_frame(ProposedUserStartedSpeakingFrame())
-        await rig.hears("mm-hm", final=False)
-        await rig.worker.queue_frame(ProposedUserStoppedSpeakingFrame())
-        await rig.hears("mm-hm")
-        await rig.until(lambda: rig.manners.floor == "open")
-        await rig.worker.queue_frame(ProposedUserStartedSpeakingFrame())
-        await rig.hears("what time is it")
-        await rig.worker.queue_frame(ProposedUserStoppedSpeakingFrame())
-        await rig.until(lambda: len(rig.llm.runs) == 1)
-
-    rig = await Rig(strategies=None).run(proposes)
-    assert rig.said("assistant") == [SAYS]
-    assert rig.said("user") == ["what time is it"]
 
 
 async def test_events_tell_what_happens_and_a_failing_handler_is_reported_once() -> None:

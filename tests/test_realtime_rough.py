@@ -96,7 +96,8 @@ async def test_what_is_no_event_is_told_once_and_the_call_goes_on(
 ) -> None:
     bare = Bare(Realtime(early_onset=False))
     with caplog.at_level(logging.ERROR):
-        bare.receive("{half an ev", b"\xff", None, 7, {}, {"type": 3}, {"type": "response.created"})
+        bare.receive("{half an ev", b"\xff", "[" * 100_000, None, 7, {}, {"type": 3})
+        bare.receive({"type": "response.created"})
         bare.receive({"type": "response.output_audio.delta", "delta": "!", **ITEM})
         bare.receive({"type": "an.event.of.tomorrow", "new": True})
         bare.receive(*spoken(2))

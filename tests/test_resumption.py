@@ -11,7 +11,7 @@ from pipecat.frames.frames import FunctionCallFromLLM, LLMMessagesAppendFrame
 
 from bargein import Judge, Kind, Reason, YieldFloor, available_languages, load_language
 from bargein.core.decisions import ResumeSpeech
-from bargein.core.resumption import Unfinished
+from bargein.core.unfinished import Unfinished
 from bargein.language.speech import ACKNOWLEDGED, PLAIN, acknowledgement, bridge, offer
 from bargein.notes import missed, wanted
 from bargein.pipecat import Bargein

@@ -22,6 +22,11 @@ from bargein.testing.scene import unparse
         ("10 asr yes\n5 asr no", r"demo:2:1: 5 ms comes after 10 ms; expected 10 or later"),
         ("@speed 3\n0 agent Hello.", r"demo:1:2: no option 'speed'; expected one of tolerance"),
         ("0 agent Hi.\n5 score much", r"demo:2:9: 'much' is no score; expected a probability"),
+        (
+            "0 agent Hi.\n" + "9" * 5_000 + " user",
+            r"demo:2:1: '9+' is not TIME .*; expected a time",
+        ),
+        ("@tolerance much\n0 agent Hi.", r"demo:1:12: 'much' is no number of milliseconds;"),
         ("0 agent Hi.\n5 => yield", r"demo:2:6: 'yield' is no decision; expected a decision"),
     ],
 )

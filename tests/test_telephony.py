@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
@@ -17,7 +16,7 @@ from bargein.manners import BargeinError
 from bargein.memory import Archive, MemoryStore, Receipt, Records, Writer
 from bargein.pipecat import Bargein
 from bargein.testing.phone import Phone, Provider
-from phone_rig import on_the_phone
+from phone_rig import on_the_phone, sounding_ms
 from rig import SAYS, Rig
 
 PROVIDERS: list[Provider] = ["twilio", "telnyx", "plivo"]
@@ -26,13 +25,6 @@ MARKS = {"twilio": "mark", "telnyx": "mark", "plivo": "checkpoint"}
 CODE = "Your code is four two seven one."
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 WORD_MS = 300  # of the scripted voice
-
-
-def sounding_ms(phone: Phone) -> int:
-    """How much of what was played is no silence, by 20 ms."""
-    played = np.frombuffer(bytes(phone.played), np.uint8) & 0x7F
-    frames = played[: len(played) // 160 * 160].reshape(-1, 160)
-    return int((frames < 0x7C).any(axis=1).sum()) * 20
 
 
 async def talks_over(rig: Rig, words: str, *, growing: str = "") -> None:

@@ -1,6 +1,7 @@
 """A call that was written down reads back as it was."""
 
 import dataclasses
+import json
 import typing
 from pathlib import Path
 
@@ -67,8 +68,30 @@ def entries(draw: st.DrawFn) -> typing.Any:
 @given(entries())
 def test_every_entry_reads_back_as_it_was_written(entry: typing.Any) -> None:
     line = trace.write(entry)
-    assert "\n" not in line
+    assert line.splitlines() == [line]
     assert trace.read(line) == entry
+
+
+UNSEEN = [
+    "a\nb", "\x00", "\x1b[2J\x1b]0;gone\x07", "\x9b31m", "\x7f", "\x85", "\u2028", "\u2029",
+    "\u202eyadseut\u202c", "\u2066a\u2069", "half a character: \ud83d", "\r\n\x0b\x0c\x1c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", UNSEEN)
+def test_whatever_is_said_is_one_line_that_obeys_nobody(said: str) -> None:
+    """Not the terminal that shows it, nor the tool that takes it apart."""
+    entry = UserWordsHeard(at_ms=1, text=said, is_final=True)
+    line = trace.write(entry, {"call": said})
+    assert line.isprintable()
+    assert line.encode()
+    assert trace.read(line) == entry
+    assert json.loads(line)["about"] == {"call": said}
+
+
+def test_what_people_write_stays_readable() -> None:
+    for said in ("¿Qué tal?", "नमस्ते क्\u200dष", "👨\u200d👩\u200d👧", "全角\u3000空白", "שלום"):
+        assert said in trace.write(UserWordsHeard(at_ms=1, text=said, is_final=True))
 
 
 @pytest.mark.parametrize("name", ["critical", "critical_emergency", "lock_hangup", "lock_two"])
@@ -96,6 +119,29 @@ def test_a_must_hear_text_is_written_down_only_where_somebody_asks_for_it(name: 
 def test_a_broken_line_is_named(line: str, says: str) -> None:
     with pytest.raises(TraceError, match=says):
         trace.read(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"v": 1, "type": "UserSpeechStarted", "at_ms": "soon"}',
+        '{"v": 1, "type": "UserSpeechStarted", "at_ms": true}',
+        '{"v": 1, "type": "UserWordsHeard", "at_ms": 1, "text": 7, "is_final": true}',
+        '{"v": 1, "type": "UserWordsHeard", "at_ms": 1, "text": "a", "is_final": []}',
+        '{"v": 1, "type": "OverlapScored", "at_ms": 1, "source": "x",'
+        ' "backchannel_probability": NaN}',
+        '{"v": 1, "type": "MessageLocked", "at_ms": 1, "message_id": "m", "text": "a",'
+        ' "broken_by": "all"}',
+        '{"v": 1, "type": "ResumeSpeech", "at_ms": 1, "reason": "go on", "message_id": "m",'
+        ' "text": "a", "tools": [["book"]]}',
+        '{"v": true, "type": "UserSpeechStarted", "at_ms": 1}',
+        '{"v": 1, "type": ["UserSpeechStarted"], "at_ms": 1}',
+        '{"v": 1, "type": "Journal", "a": ' + "[" * 100_000,
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_before_it_reaches_the_floor(line: str) -> None:
+    with pytest.raises(TraceError):
+        list(trace.read_all([line]))
 
 
 def test_a_broken_line_of_a_file_is_named_by_its_number() -> None:

@@ -23,9 +23,10 @@ from bargein.core.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from bargein.core.floor import Floor, State
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished
+from bargein.core.state import State
+from bargein.core.transitions import Floor
+from bargein.core.unfinished import Mode, Resumption, Unfinished
 from bargein.pump import Pump, call_clock
 
 Ear: TypeAlias = Literal["host", "early"]

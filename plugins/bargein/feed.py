@@ -54,8 +54,8 @@ from bargein.core.decisions import (
     YieldFloor,
 )
 from bargein.core.events import PlayoutStarted, PlayoutStopped, TurnTaken, UserWordsHeard
-from bargein.core.floor import State
 from bargein.core.playout import Playout
+from bargein.core.state import State
 from bargein.manners import Manners
 from bargein.memory import Receipt
 

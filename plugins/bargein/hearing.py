@@ -9,7 +9,7 @@ from functools import partial
 from bargein.call import Call
 from bargein.core.decisions import Decision, HoldFloor, YieldFloor
 from bargein.core.events import Event
-from bargein.core.floor import Floor
+from bargein.core.transitions import Floor
 from bargein.detect import Detector, Listener
 from bargein.detect.asked import Asked
 from bargein.detect.listener import Recording

@@ -32,7 +32,7 @@ from bargein.core.events import (
 from bargein.core.locks import policy_of
 from bargein.core.marked import Pattern
 from bargein.core.overlap import Overlap, Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
+from bargein.core.unfinished import Mode, Resumption, Unfinished, recalled
 from bargein.detect import Detector, Level
 from bargein.echo import EchoDetector
 from bargein.handlers import Handler, HandlerError, Handlers
@@ -139,7 +139,9 @@ class Manners(Generic[C]):
             voice: makes the paced playback, for other numbers than its defaults.
             interruptible: False for an agent nobody may talk over; may be set during the call, too.
                 A function is asked about every overlap (`standard_rules`).
-            must_hear_tag: what stands between ``<tag>`` and ``</tag>`` in a reply must be heard.
+            must_hear_tag: what stands between ``<tag>`` and ``</tag>`` in a reply must be heard. An
+                LLM can be talked into repeating a tag: where its user or a tool writes text, take a
+                name that they cannot guess.
             must_hear_patterns: every sentence of a reply in which one is found must be heard, such
                 as `DIGIT_CODES`, `MONEY`, `PHONE_NUMBERS`, or regular expressions of your own.
             on_cut: what becomes of such a message if it is cut: ``"repeat"``, ``"resume"`` or

@@ -25,6 +25,9 @@ from bargein.stopping import Patience, dip_ms, stopping_place
 
 T = TypeVar("T")
 
+AGAIN_S = 0.05
+"""A host's task that lets a voice out, and was cancelled by a stranger, is begun again after so
+long: a loop that is closing cancels every task, and does not run until then."""
 _WORD_MS = 300.0
 _LATE_WORD_MS = 500
 """A word timed so far past the end of its audio was said all the same: services round. One that
@@ -391,6 +394,38 @@ class Playback(Generic[T]):
             ]
             self._edge_ms, self._padded_until_ms = None, 0.0
             self._until_ms = min(self._until_ms, cleared_at_ms)
+
+    def take_over(self, broken: Playback[T]) -> list[Out[T]]:
+        """Go on in the place of one that failed.
+
+        Returns:
+            All that was waiting in it, as it came, for a transport that paces it itself.
+        """
+        self._streams, self._dead, self._over = broken._streams, broken._dead, broken._over
+        self._sounding, out = broken._sounding, list[Out[T]]()
+        for item in broken._items:
+            if isinstance(item, _Mark):
+                self._say_rest(item)
+                self._ended(item)
+                out += self._said()
+                out.append(MarkOut(mark=item.mark))
+                continue
+            stream, ends_ms = self._stream(item.stream), item.at_ms + item.ms
+            due = bisect_left(stream.waiting, ends_ms, key=_heard_at)
+            self._sounding += [(ends_ms, item.stream, word) for word in stream.waiting[:due]]
+            del stream.waiting[:due]
+            stream.released_ms = ends_ms
+            out += self._said()
+            out.append(
+                AudioOut(
+                    pcm=item.pcm, rate=item.rate, channels=item.channels, like=item.like, at_ms=0.0
+                )
+            )
+        return [*out, *self._said()]
+
+    def _said(self) -> list[Out[T]]:
+        words, self._sounding = self._sounding, []
+        return [WordOut(stream=stream, word=word.word) for _, stream, word in words]
 
     def sounds_until(self, at_ms: float) -> None:
         """Tell until when a transport will need for all that it was given.

@@ -9,8 +9,10 @@ from typing import Protocol
 
 from bargein.core.decisions import Decision, Reason, ResumePlayout
 from bargein.core.events import Event, TimePassed
-from bargein.core.floor import EventOrderError, Floor, State, step
+from bargein.core.floor import EventOrderError, step
 from bargein.core.overlap import Later, Overlap, Rule, Rules, Verdict
+from bargein.core.state import State
+from bargein.core.transitions import Floor
 
 Report = Callable[[str, Exception], None]
 """Told once about a failure of ours: where it was, and what was raised."""

@@ -14,7 +14,7 @@ from bargein.core.events import OnCut
 from bargein.core.locks import LockError, policy_of
 from bargein.core.marked import DIGIT_CODES, MONEY, PHONE_NUMBERS, Marked, MarkError, Pattern
 from bargein.core.overlap import RuleError
-from bargein.core.resumption import Mode
+from bargein.core.unfinished import Mode
 from bargein.language import LanguageError
 from bargein.language.speech import ACKNOWLEDGED, PLAIN
 from bargein.language.standard import PRESETS, Preset, standard_rules

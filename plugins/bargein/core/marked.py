@@ -64,7 +64,9 @@ class Marked:
 
     Text between ``<must-hear>`` and ``</must-hear>`` must be heard; the tags are never spoken. A
     tag may be split anywhere; one that is opened again inside counts with its own end; one that is
-    never closed ends with the reply; an end without a beginning is nothing. With patterns, every
+    never closed ends with the reply; an end without a beginning is nothing. Only a reply is read,
+    never a caller's words; but a reply that repeats their tag is locked like any other, for as long
+    as it lasts. With patterns, every
     sentence in which one is found must be heard too, so that text is handed on a sentence at a
     time; one without an end is parted after 2,000 characters.
 

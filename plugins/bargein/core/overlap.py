@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, TypeAlias
 
@@ -157,3 +157,18 @@ def not_negative(name: str, value: int) -> None:
     """Raise `RuleError` unless ``value`` is a whole number of at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise RuleError(f"{name} must be a whole number >= 0, not {value!r}")
+
+
+def ask(rules: Rules, overlap: Overlap) -> Verdict:
+    """What the first rule says that knows; one that wants to be asked later is, if it still may."""
+    later: list[int] = []
+    for rule in rules:
+        opinion = rule(overlap)
+        if isinstance(opinion, Later):
+            later.append(opinion.at_ms)
+        elif opinion is not None:
+            if later and opinion.ruling is Ruling.WAIT:
+                known = () if opinion.ask_again_at_ms is None else (opinion.ask_again_at_ms,)
+                return replace(opinion, ask_again_at_ms=min((*later, *known)))
+            return opinion
+    return Verdict(ruling=Ruling.SHIFT, reason=Reason.NO_RULE, stop_at=StopAt.NOW)

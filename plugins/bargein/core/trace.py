@@ -37,6 +37,7 @@ from .events import (
     UnfinishedRecalled,
     UserWordsHeard,
 )
+from .fields import misfit
 
 SCHEMA = 1
 """Raised when a line written today could be misread by yesterday's reader."""
@@ -187,7 +188,18 @@ def write(entry: Entry, about: Mapping[str, Any] | None = None) -> str:
             line[one.name] = value
     if about:
         line["about"] = about
-    return json.dumps(line, ensure_ascii=False)
+    return one_line(line)
+
+
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON would leave as it is, and what ends a line, commands a terminal, turns the text around
+it or is half a character."""
+
+
+def one_line(value: Mapping[str, Any]) -> str:
+    """JSON that stays one line wherever it is shown, and can be encoded, whatever was said."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read(line: str) -> Entry:
@@ -200,20 +212,23 @@ def read(line: str) -> Entry:
         found = json.loads(line)
         version, name = found.pop("v"), found.pop("type")
         found.pop("about", None)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise TraceError(f"not a line of a trace: {line[:60]!r}") from error
-    if version != SCHEMA:
+    if type(version) is not int or version != SCHEMA:
         raise TraceError(f"this trace has schema {version!r}; this version reads {SCHEMA}")
-    if name not in _TYPES:
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
         raise TraceError(f"unknown type {name!r} in a trace")
     try:
         values = {
             key: _ENUMS[key](value) if key in _ENUMS else _frozen(value)
             for key, value in found.items()
         }
-        entry: Entry = _TYPES[name](**values)
+        entry: Entry = kind(**values)
     except (TypeError, ValueError) as error:
         raise TraceError(f"a {name} with fields that do not fit: {error}") from error
+    if wrong := misfit(kind, values):
+        raise TraceError(f"a {name} whose {wrong} does not fit: {values[wrong]!r:.60}")
     return entry
 
 
@@ -221,7 +236,7 @@ def is_note(line: str) -> bool:
     """Is this a line that a journal has added on its own account?"""
     try:
         found = json.loads(line) if NOTE in line else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("type") == NOTE
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 
 from bargein.core.decisions import Decision
 from bargein.core.events import Event
-from bargein.core.trace import NOTE, SCHEMA, write
+from bargein.core.trace import NOTE, SCHEMA, one_line, write
 
 from .episode import Episode, summary
 from .scribe import PATIENCE_S, Outlet, Report, Scribe
@@ -172,7 +171,7 @@ class CallJournal:
             "call": self._call.call_id,
             **keys,
         }
-        self._put(lambda: json.dumps(line, ensure_ascii=False), at_ms)
+        self._put(lambda: one_line(line), at_ms)
 
     def close(self, at_ms: int) -> None:
         """No more lines; those that wait go out, and the sink is closed behind them."""

@@ -13,7 +13,7 @@ from bargein.call import Call
 from bargein.core.decisions import Decision, YieldFloor
 from bargein.core.events import CallEnded, Event, PlayoutWorded
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 
 from .speeches import Speeches
 

@@ -20,13 +20,17 @@ Proxy: Any = getattr(io, "_AudioSinkProxy", ())
 
 OLDEST, BEFORE = (1, 6, 1), (2,)
 """The releases that are supported: from the one, up to the other."""
+_NOTES_NO_EMPTY_TURN = (1, 8)
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".")[:3] if part.isdigit())
 
 
 def missing(session: AgentSession[Any]) -> str:
     """What this release of LiveKit lacks that a call needs; empty if there is nothing."""
     release = version("livekit-agents")
-    numbers = tuple(int(part) for part in release.split(".")[:3] if part.isdigit())
-    if not OLDEST <= numbers < BEFORE:
+    if not OLDEST <= _numbers(release) < BEFORE:
         return f"livekit-agents {release} is not supported: install >=1.6.1,<2"
     lacks = [
         name
@@ -85,6 +89,25 @@ def drops_turns(session: AgentSession[Any]) -> bool:
     """Does the session throw away every turn, as while one agent hands over to the next?"""
     activity = session._activity
     return activity is None or bool(activity.scheduling_paused)
+
+
+def end_without_an_empty_turn(session: AgentSession[Any]) -> None:
+    """Let a turn that ends as the call does be noted once, and nothing behind it.
+
+    At a call's end, LiveKit before 1.8 commits what it was told just now and the turn that waits
+    for its end. Where both come to pass, the second finds no words left and notes that.
+    """
+    activity = session._activity
+    if activity is None or _numbers(version("livekit-agents")) >= _NOTES_NO_EMPTY_TURN:
+        return
+    commit = activity.on_end_of_turn
+
+    def with_words(info: Any) -> bool:
+        if activity.stt is not None and not info.new_transcript:
+            return False
+        return commit(info)
+
+    activity.on_end_of_turn = with_words  # type: ignore[method-assign]
 
 
 def traced_turn(speech: SpeechHandle | None) -> object | None:

@@ -16,7 +16,7 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 
 from bargein.core.decisions import Decision, YieldFloor
 from bargein.core.events import ToolFinished, ToolStarted
-from bargein.core.resumption import NOTHING_LEFT
+from bargein.core.leftovers import NOTHING_LEFT
 from bargein.functions import OnInterruption, ToolError, on_interruption_of
 
 from . import compat

@@ -30,7 +30,7 @@ from livekit.agents.voice import io
 from bargein.core.events import CallEnded, OnCut
 from bargein.core.locks import must_hear as locked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 from bargein.functions import OnInterruption, ToolError
 from bargein.manners import BargeinError, Manners
 from bargein.playback import Playback
@@ -173,6 +173,7 @@ class Bargein(Manners[LiveKitCall]):
             call.vetoed = options
         compat.hear_from_the_start(session)
         turns_of_the_application(session, self._words)
+        call.hung_up.append(partial(compat.end_without_an_empty_turn, session))
         swapped_behind_the_voice(session.output)
         call.has_stt = call.attached = True
         call.spawn(self._begin())

@@ -23,7 +23,7 @@ from bargein.core.decisions import (
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import spread
 from bargein.microphone import Microphone
-from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+from bargein.playback import AGAIN_S, AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from . import compat
 from .call import LiveKitCall
@@ -64,6 +64,8 @@ class _Segment:
     """Has the sink below been told that it is over?"""
     sent: bool = False
     """Has the sink below been given any of it?"""
+    lost: bool = False
+    """Has the sink below failed to take a part of it?"""
     out_ms: float = 0.0
     """How much of the voice was let out, what was taken back left out."""
     whole_ms: float | None = None
@@ -111,7 +113,9 @@ class VoiceOutput(io.AudioOutput):
         )
         self._call = call
         self._microphone = microphone
-        self._voice: Playback[_Mark] = voice()
+        self._new_voice = voice
+        self._voice = voice()
+        self._unpaced = False
         self._ledger = Ledger(call, played_ms=self._played, max_lock_ms=max_lock_ms)
         self._segment: _Segment | None = None
         self._cutting = False
@@ -119,7 +123,9 @@ class VoiceOutput(io.AudioOutput):
         self._awake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._releasing = asyncio.ensure_future(self._release())
+        self.closed = False
+        """Does another sink play now, or is the call over?"""
+        self._lets_out()
         call.decided.append(self._obey)
         call.closing.append(self.close)
         call.voice_queued = lambda: self._segment is not None
@@ -147,12 +153,9 @@ class VoiceOutput(io.AudioOutput):
         proxy.set_next_in_chain(sink)
         return True
 
-    @property
-    def closed(self) -> bool:
-        return self._releasing.done()
-
     def close(self) -> None:
         """Let out no more: another sink has taken its place, or the call is over."""
+        self.closed = True
         call = self._call
         for hooks, hook in ((call.decided, self._obey), (call.closing, self.close)):
             if hook in hooks:
@@ -347,6 +350,17 @@ class VoiceOutput(io.AudioOutput):
 
     # --- what goes out ---
 
+    def _lets_out(self) -> None:
+        self._releasing = asyncio.ensure_future(self._release())
+        self._releasing.add_done_callback(self._cancelled)
+
+    def _cancelled(self, _: asyncio.Future[None]) -> None:
+        """Without this task no speech would ever end."""
+        if not self.closed:  # so it was not us
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(AGAIN_S, self._lets_out)
+
     async def _release(self) -> None:
         """Let out what is due, then sleep until the next is."""
         loop = asyncio.get_running_loop()
@@ -354,10 +368,15 @@ class VoiceOutput(io.AudioOutput):
             self._awake.clear()
             now_ms = self._call.clock_ms()
             for out in self._due(now_ms):
+                if self._unpaced and self._cutting:
+                    break
                 try:
                     await self._let_out(out)
                 except Exception as error:  # a sink that fails does so for every piece
                     self._call.report("voice", error)
+                    if isinstance(out, AudioOut) and isinstance(out.like, _Segment):
+                        out.like.lost = True
+            self._unpaced = False
             wake_ms = self._voice.wake_at(now_ms)
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -372,10 +391,12 @@ class VoiceOutput(io.AudioOutput):
             return self._voice.take(now_ms)
         except Exception as error:
             self._call.report("voice", error)
-            self._voice.drop()
-            if self._segment is not None and not self._segment.ended:
-                self._cut_off(self._segment)
-            return []
+            # Nobody knows what state it is in. The sink paces what was waiting in it.
+            broken, self._voice = self._voice, self._new_voice()
+            if self._cutting:
+                return [CutOut()]
+            self._unpaced = True
+            return self._voice.take_over(broken)
 
     async def _let_out(self, out: Out[_Mark]) -> None:
         call, below = self._call, self.next_in_chain
@@ -411,7 +432,8 @@ class VoiceOutput(io.AudioOutput):
                 pass
 
     def _word(self, word: _Word, stream: str) -> None:
-        if self._call.speaking_stream == stream:
+        lost = self._segment is not None and self._segment.lost
+        if self._call.speaking_stream == stream and not lost:
             self._ledger.word(word.text, timed=word.timed)
 
     def _all_out(self, segment: _Segment) -> None:
@@ -468,7 +490,7 @@ class VoiceOutput(io.AudioOutput):
 
     def _end(self, segment: _Segment, completed: bool) -> None:
         self._call.heard_text = self._ledger.heard() if segment.sent else ""
-        self._ledger.ended(completed=completed)
+        self._ledger.ended(completed=completed and not segment.lost)
         self._segment = None
 
     # --- how much was played ---

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 from bargein.core.decisions import Delivery, Kind, Reason
 from bargein.core.events import OnCut
-from bargein.core.resumption import Tool, Unfinished
+from bargein.core.fields import misfit
+from bargein.core.unfinished import Tool, Unfinished
 
 from .receipt import Receipt, Undelivered
 from .store import Store
@@ -18,6 +20,8 @@ from .store import Store
 VERSION = 1
 """Of the JSON in a record. One that is newer than this is left alone."""
 DAY_S = 24 * 60 * 60
+LONGEST_BYTES = 1_000_000
+"""Of a record: no agent says more in one go, and reading more would hold up every call."""
 
 T = TypeVar("T")
 Cipher: TypeAlias = Callable[[bytes], bytes]
@@ -191,6 +195,8 @@ class Records:
         except Exception as error:
             # Without the original, which may hold the text.
             raise StoreError(f"a record cannot be written: {type(error).__name__}") from None
+        if len(text) > LONGEST_BYTES:
+            raise StoreError(f"a record of {len(text)} bytes is longer than {LONGEST_BYTES}")
         await self._store.put(self.owner, key, text, ttl_s=self._ttl_s if ttl_s is None else ttl_s)
 
     async def _all(self, kind: str, read: Callable[[dict[str, Any]], T], unread: Unread) -> list[T]:
@@ -199,8 +205,15 @@ class Records:
             if not key.startswith(kind):
                 continue
             try:
+                if len(value) > LONGEST_BYTES:
+                    raise StoreError(f"a record of {len(value)} bytes is none of ours")
                 record = json.loads(self._decrypt(value) if self._decrypt else value)
                 if record["v"] <= VERSION:
+                    if key != f"{kind}{record['message_id']}":
+                        # Who deals with the message would never get rid of the record.
+                        raise StoreError("a record is kept under another message's name")
+                    if not key.isprintable():
+                        raise StoreError("a message's name would not be one line in a log")
                     found.append(read(record))
             except Exception as error:
                 unread(error)
@@ -212,59 +225,85 @@ def _written(instant: datetime | None) -> str | None:
 
 
 def _instant(written: str | None) -> datetime | None:
-    return datetime.fromisoformat(written) if written else None
+    return _sure(written) if written else None
+
+
+def _sure(written: str) -> datetime:
+    """An instant that can be compared with ours."""
+    instant = datetime.fromisoformat(written)
+    if instant.tzinfo is None:
+        raise StoreError("a record whose instant names no time zone")
+    return instant
 
 
 def _receipt(found: dict[str, Any]) -> Receipt:
-    return Receipt(
-        message_id=found["message_id"],
-        state=Delivery(found["state"]),
-        heard=found["heard"],
-        played_ms=found["played_ms"],
-        total_ms=found["total_ms"],
-        began_at=_instant(found["began_at"]),
-        ended_at=datetime.fromisoformat(found["ended_at"]),
-        attempts=found["attempts"],
-        reason=Reason(found["reason"]),
-        pending=found["pending"],
-        acknowledged_at=_instant(found.get("acknowledged_at")),  # not in older records
-        stored=True,
+    return _fit(
+        Receipt(
+            message_id=found["message_id"],
+            state=Delivery(found["state"]),
+            heard=found["heard"],
+            played_ms=found["played_ms"],
+            total_ms=found["total_ms"],
+            began_at=_instant(found["began_at"]),
+            ended_at=_sure(found["ended_at"]),
+            attempts=found["attempts"],
+            reason=Reason(found["reason"]),
+            pending=found["pending"],
+            acknowledged_at=_instant(found.get("acknowledged_at")),  # not in older records
+            stored=True,
+        )
     )
 
 
 def _undelivered(found: dict[str, Any]) -> Undelivered:
-    return Undelivered(
-        message_id=found["message_id"],
-        text=found["text"],
-        on_cut=OnCut(found["on_cut"]),
-        broken_by=tuple(found["broken_by"]),
-        attempts=found["attempts"],
-        heard=found["heard"],
+    if not isinstance(found["broken_by"], list):
+        raise StoreError("a record whose broken_by does not fit")
+    return _fit(
+        Undelivered(
+            message_id=found["message_id"],
+            text=found["text"],
+            on_cut=OnCut(found["on_cut"]),
+            broken_by=tuple(found["broken_by"]),
+            attempts=found["attempts"],
+            heard=found["heard"],
+        )
     )
 
 
 def _unfinished(found: dict[str, Any]) -> tuple[Unfinished, datetime]:
-    left = Unfinished(
-        message_id=found["message_id"],
-        text=found["text"],
-        heard=found["heard"],
-        kind=Kind(found["kind"]) if found["kind"] else None,
-        cut_at_ms=0,
-        caller_words=found["caller_words"],
-        topic=found["topic"],
-        task=found["task"],
-        progress=found["progress"],
-        context_note=found["context_note"],
-        tools=tuple(Tool(name=name, result=result) for name, result in found["tools"]),
-        offered=found["offered"],
-        recalled=True,
+    left = _fit(
+        Unfinished(
+            message_id=found["message_id"],
+            text=found["text"],
+            heard=found["heard"],
+            kind=Kind(found["kind"]) if found["kind"] else None,
+            cut_at_ms=0,
+            caller_words=found["caller_words"],
+            topic=found["topic"],
+            task=found["task"],
+            progress=found["progress"],
+            context_note=found["context_note"],
+            tools=tuple(_fit(Tool(name=name, result=result)) for name, result in found["tools"]),
+            offered=found["offered"],
+            recalled=True,
+        )
     )
     if not left.text.startswith(left.heard):
         raise StoreError("what was heard is not the beginning of what was said")
-    return left, datetime.fromisoformat(found["cut_at"])
+    return left, _sure(found["cut_at"])
+
+
+def _fit(record: T) -> T:
+    """A record whose values are of the kinds that ours are."""
+    kind: Any = type(record)
+    if wrong := misfit(kind, {one.name: getattr(record, one.name) for one in fields(kind)}):
+        raise StoreError(f"a record whose {wrong} does not fit")
+    return record
 
 
 def owner_of(caller: str, pepper: str = "") -> str:
     """The hash under which a caller's records are kept."""
     key = hashlib.blake2b(pepper.encode(), digest_size=32).digest()
-    return hashlib.blake2b(caller.strip().encode(), digest_size=16, key=key).hexdigest()
+    # A number comes from the far end of a line: half a character in it is no reason to hang up.
+    name = caller.strip().encode(errors="surrogatepass")
+    return hashlib.blake2b(name, digest_size=16, key=key).hexdigest()

@@ -41,7 +41,11 @@ class RedisStore:
     async def get(self, owner: str) -> dict[str, bytes]:
         """All records of an owner that have not expired."""
         index = self._index(owner)
-        keys = [key.decode() if isinstance(key, bytes) else key for key in await self._all(index)]
+        # One that is no text is not ours, and hides none that is.
+        keys = [
+            key.decode(errors="replace") if isinstance(key, bytes) else key
+            for key in await self._all(index)
+        ]
         if not keys:
             return {}
         values = await self._redis.mget([self._record(owner, key) for key in keys])

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeAlias
 from uuid import uuid4
 
-from bargein.core.resumption import Unfinished
+from bargein.core.unfinished import Unfinished
 
 from .records import Records
 from .writer import PATIENCE_S, Report, Writer

@@ -106,6 +106,8 @@ class SqliteStore:
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:
             file = sqlite3.connect(self._path, timeout=BUSY_S)
+            # A key that is no text is not ours, and hides none that is.
+            file.text_factory = lambda found: found.decode(errors="replace")
             try:
                 file.execute("PRAGMA journal_mode = WAL")
                 file.execute("PRAGMA synchronous = NORMAL")

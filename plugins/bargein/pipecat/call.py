@@ -10,7 +10,7 @@ from pipecat.frames.frames import Frame, OutputAudioRawFrame
 
 from bargein.call import Call
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 
 from .held import HeldRun
 from .messages import Messages

@@ -38,7 +38,7 @@ from bargein.core.decisions import (
 from bargein.core.events import PlayoutWorded
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import joined, spread
-from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+from bargein.playback import AGAIN_S, AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from .call import PipecatCall
 from .frames import FloorMovedFrame
@@ -114,7 +114,7 @@ class InterruptionGate(FrameProcessor):
             await self._interrupted(frame)
         elif isinstance(frame, StartFrame):
             await self.push_frame(frame)
-            self._releasing = self.create_task(self._release())
+            self._lets_out()
         elif isinstance(frame, CancelFrame):
             for voice in self._voices.values():
                 voice.drop()
@@ -128,12 +128,14 @@ class InterruptionGate(FrameProcessor):
 
     async def cleanup(self) -> None:
         """Stop letting audio out."""
-        await super().cleanup()  # type: ignore[no-untyped-call]
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._releasing is not None:
-            await self.cancel_task(self._releasing)
-            self._releasing = None
+        releasing, self._releasing = self._releasing, None
+        try:
+            if releasing is not None:
+                await self.cancel_task(releasing)
+        finally:
+            await super().cleanup()  # type: ignore[no-untyped-call]
 
     # --- what comes in ---
 
@@ -284,7 +286,11 @@ class InterruptionGate(FrameProcessor):
         words = [frame.pts for frame in early if isinstance(frame, TTSTextFrame) and frame.pts]
         first = min(words, default=None)
         here = self.get_clock().get_time()
-        timing.base_pts = max(self._last_pts, here if first is None else min(here, first))
+        # From 1.14 on it stamps the announcement with its own count, which an interruption under a
+        # speech that nobody may interrupt does not reset.
+        announced = early[0].pts if early and not isinstance(early[0], TTSTextFrame) else None
+        last = announced if announced and announced > here else self._last_pts
+        timing.base_pts = max(last, here if first is None else min(here, first))
         for frame in early:
             self._put_word(frame, timing.base_pts, stream, voice)
 
@@ -385,6 +391,17 @@ class InterruptionGate(FrameProcessor):
 
     # --- what goes out ---
 
+    def _lets_out(self) -> None:
+        self._releasing = self.create_task(self._release())
+        self._releasing.add_done_callback(self._cancelled)
+
+    def _cancelled(self, releasing: asyncio.Task[None]) -> None:
+        """Without this task the call would never end."""
+        if self._releasing is releasing:  # so it was not us
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(AGAIN_S, self._lets_out)
+
     async def _release(self) -> None:
         """Let out what is due, then sleep until the next is."""
         loop = asyncio.get_running_loop()
@@ -392,10 +409,10 @@ class InterruptionGate(FrameProcessor):
             self._awake.clear()
             now_ms = self._bargein_call.clock_ms()
             wakes: list[float] = []
-            for destination, voice in list(self._voices.items()):
-                for out in voice.take(now_ms):
+            for destination in list(self._voices):
+                for out in self._due(destination, now_ms):
                     await self._let_out(out, destination)
-                if (wake_ms := voice.wake_at(now_ms)) is not None:
+                if (wake_ms := self._voices[destination].wake_at(now_ms)) is not None:
                     wakes.append(wake_ms)
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -404,6 +421,19 @@ class InterruptionGate(FrameProcessor):
                 in_s = max(0.0, min(wakes) - self._bargein_call.clock_ms()) / 1000
                 self._alarm = loop.call_later(in_s, self._awake.set)
             await self._awake.wait()
+
+    def _due(self, destination: str | None, now_ms: float) -> list[Out[Frame]]:
+        voice = self._voices[destination]
+        try:
+            return voice.take(now_ms)
+        except Exception as error:
+            self._bargein_call.report("voice", error)
+            # Nobody knows what state it is in. The transport paces what was waiting in it.
+            fresh = self._voices[destination] = self._new_voice()
+            if destination not in self._cutting:
+                return fresh.take_over(voice)
+            voice.drop()
+            return [*fresh.take_over(voice), CutOut()]
 
     async def _let_out(self, out: Out[Frame], destination: str | None) -> None:
         match out:

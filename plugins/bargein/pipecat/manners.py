@@ -23,7 +23,7 @@ from pipecat.turns.user_turn_strategies import (
 
 from bargein.core.events import OnCut
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 from bargein.manners import BargeinError, Manners
 
 from .call import PipecatCall

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from bargein.call import Call
 from bargein.core.events import Event
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
+from bargein.core.unfinished import Resumption
 
 from .wire import OURS, Message
 

@@ -21,8 +21,8 @@ from bargein.core.decisions import (
 from bargein.core.events import CallEnded, OnCut, ToolFinished, ToolStarted
 from bargein.core.locks import must_hear as locked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Resumption
 from bargein.core.rules import Noise
+from bargein.core.unfinished import Resumption
 from bargein.hearing import Hearing
 from bargein.language.speech import acknowledgement, offer
 from bargein.language.standard import PRESETS, Preset

@@ -147,7 +147,7 @@ def decoded(event: object) -> Message:
     if isinstance(event, str | bytes | bytearray):
         try:
             event = json.loads(event)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise MalformedEventError("no JSON") from None
     if not isinstance(event, Mapping) or not isinstance(event.get("type"), str):
         raise MalformedEventError("no event")

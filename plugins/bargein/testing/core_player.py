@@ -43,10 +43,11 @@ from bargein.core.events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
-from bargein.core.floor import State, step
+from bargein.core.floor import step
 from bargein.core.marked import Marked
 from bargein.core.overlap import Rules
-from bargein.core.resumption import Mode, Resumption, Unfinished, recalled
+from bargein.core.state import State
+from bargein.core.unfinished import Mode, Resumption, Unfinished, recalled
 from bargein.language import Judges
 from bargein.language.speech import acknowledgement, bridge, offer
 

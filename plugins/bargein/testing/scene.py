@@ -28,6 +28,9 @@ OPTIONS = (
     "not",
 )
 
+NUMBERS = ("tolerance", "min_speak", "resume_ttl", "lease")
+"""Options in milliseconds."""
+
 
 class SceneError(ValueError):
     """A scene that cannot be read: where, what is wrong, and what was expected there."""
@@ -79,10 +82,12 @@ class Scene:
         return [f"{line.at_ms} {line.what}" for line in self.expected]
 
 
-_LINE = re.compile(r"^\s*(\d+)\s+(\S+)(?:\s+(.*\S))?\s*$")
+_LINE = re.compile(r"^\s*(\d{1,9})\s+(\S+)(?:\s+(.*\S))?\s*$")
+"""No call lasts eleven days."""
 _SCORE = re.compile(r"^(?:0(?:\.\d+)?|1(?:\.0+)?)\s+\S+$")
 _DECIDED = re.compile(r"^[A-Z]\w+(?:\([\w ]+\))?(?: \".*\")?: \S")
-_TIME = re.compile(r"\s*\d+(?=\s)")
+_NUMBER = re.compile(r"\d{1,9}\Z")
+_TIME = re.compile(r"\s*\d{1,9}(?=\s)")
 _SAYS = {"=>": "YieldFloor(correction): a floor opening", "score": "0.9 ear", "agent": "Hello."}
 _OPTION = re.compile(r"^\s*@(\w+)\s+(.*\S)\s*$")
 
@@ -129,6 +134,14 @@ def parse(script: str, name: str = "scene") -> Scene:
                     line=number,
                     column=option.start(1) + 1,
                     expected=_one_of(OPTIONS),
+                )
+            if option[1] in NUMBERS and not _NUMBER.match(option[2]):
+                raise SceneError(
+                    f"{option[2]!r} is no number of milliseconds",
+                    name=name,
+                    line=number,
+                    column=option.start(2) + 1,
+                    expected=f"a whole number, as in '@{option[1]} 500'",
                 )
             options[option[1]] = option[2]
             continue
@@ -198,7 +211,7 @@ def _unread(text: str, name: str, number: int) -> SceneError:
     if text.strip().isdigit():
         at = len(text.rstrip())
     return SceneError(
-        f"{text.strip()!r} is not TIME WHO WHAT",
+        f"{text.strip()[:60]!r} is not TIME WHO WHAT",
         name=name,
         line=number,
         column=at + 1,

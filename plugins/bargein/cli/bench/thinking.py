@@ -21,8 +21,9 @@ from bargein.core.events import (
     UserSpeechStopped,
     UserWordsHeard,
 )
-from bargein.core.floor import State, step
+from bargein.core.floor import step
 from bargein.core.overlap import Rules
+from bargein.core.state import State
 from bargein.language import Judge
 from bargein.language.standard import standard_rules
 

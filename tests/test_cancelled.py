@@ -1,0 +1,109 @@
+"""Somebody cancels a task that waits in our code: what does a caller notice of it?
+
+Whoever shuts down a process cancels all of its tasks, and a host cancels its own where it changes
+its mind. So every place at which anything of ours waits in a call is cancelled, in a call of its
+own: a task of ours, and nobody notices; a host's, and the call can be ended all the same.
+"""
+
+import asyncio
+import gc
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bargein.memory import MemoryStore
+from bargein.testing import virtual_time
+from cancelled import Cancels, Place
+from either_host import CODE, HOSTS, SAYS, EitherHost
+from nightly import many
+
+MOMENTS = many(1, 12)
+LAST = "Are you there?"
+
+
+@pytest.fixture(params=sorted(HOSTS))
+def host(request: pytest.FixtureRequest) -> Any:
+    pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[request.param])
+    return HOSTS[request.param]
+
+
+async def script(call: EitherHost) -> None:
+    """A listener, an interruption, a code talked over, and the rest: all by the clock."""
+    await call.says()
+    await call.talks_over("mm-hm", after_s=0.5)
+    await call.talks_over("is there a lift", after_s=0.5)
+    await asyncio.sleep(2.5)
+    await call.says(CODE, must_hear=True)
+    await call.talks_over("sorry what was that", after_s=0.6)
+    await asyncio.sleep(3)
+    await call.talks_over("please go on", after_s=0)
+    await asyncio.sleep(6)
+    await call.says(LAST)
+    await asyncio.sleep(2)
+
+
+def held(host: Any, cancels: Cancels, *, hangs_up: bool = False) -> tuple[EitherHost, list[str]]:
+    """One call, and the tasks that are left of it."""
+
+    async def main() -> tuple[EitherHost, list[str]]:
+        asyncio.get_running_loop().set_task_factory(cancels)
+        call = host(
+            store=MemoryStore(),
+            caller="+49 30 901820",
+            replies=["Yes, beside the entrance.", "It is in the mail."],
+        )
+        call.hangs_up = hangs_up
+        await asyncio.ensure_future(call.run(script, within_s=90))
+        await asyncio.sleep(2)
+        gc.collect()
+        return call, [repr(one) for one in asyncio.all_tasks() - {asyncio.current_task()}]
+
+    return virtual_time.run(main())
+
+
+def cases(host: Any, *, ours: bool) -> list[tuple[Place, int]]:
+    """Every place at which somebody waits, and moments spread over the call at each."""
+    watch = Cancels()
+    held(host, watch, hangs_up=not ours)
+    return [
+        (place, time)
+        for place, times in sorted(watch.waited.items())
+        if (place.whose == "ours") is ours
+        for time in sorted({times * (2 * n + 1) // (2 * MOMENTS) for n in range(MOMENTS)})
+    ]
+
+
+def test_nobody_notices_a_task_of_ours_that_was_cancelled(host: Any) -> None:
+    for place, time in cases(host, ours=True):
+        where = f"{place}, the {time}th time"
+        cancels = Cancels(place, time)
+        call, left = held(host, cancels)
+        assert cancels.done, where
+        assert left == [], where
+        assert len(call.complaints) <= 1, where
+        call.kept_every_word()
+        call.knew_what_was_heard()
+        call.told_the_truth()
+        first, lift, code, mail, rest, last = call.said("assistant")
+        assert (lift, code, mail) == ("Yes, beside the entrance.", CODE, "It is in the mail."), (
+            where
+        )
+        assert SAYS.startswith(first), where
+        assert (rest.endswith("building."), last) == (True, LAST), where
+
+
+def test_a_call_ends_where_a_task_of_the_hosts_was_cancelled_in_our_code(host: Any) -> None:
+    for place, time in cases(host, ours=False):
+        where = f"{place}, the {time}th time"
+        cancels = Cancels(place, time)
+        try:
+            call, left = held(host, cancels, hangs_up=True)
+        except asyncio.CancelledError:
+            continue  # it was the application itself
+        assert cancels.done, where
+        assert left == [], where
+        assert len(call.complaints) <= 1, where
+        call.told_the_truth()
+        kept = Counter(" ".join(call.said("user")).split())
+        assert kept <= Counter(" ".join(call.finals).split()), where
