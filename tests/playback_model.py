@@ -88,6 +88,8 @@ class Ear:
     """When all that was let out will have sounded."""
     until_ms: float = 0.0
     """And what of it is not taken back."""
+    sounded_ms: float = 0.0
+    """How much of the head's stream came before the last silence."""
     gain: float = 1.0
     aims: float = 1.0
     aimed_ms: float = 0.0
@@ -172,6 +174,10 @@ class Ear:
         # In time: behind what was let out, and no further ahead than a hold may take.
         if self.edge_ms is not None:
             assert out.at_ms >= self.edge_ms - 1e-3
+        if out.like != self.head:
+            self.sounded_ms = 0.0
+        elif self.edge_ms is None or out.at_ms > self.edge_ms + 1e-3:
+            self.sounded_ms = sound.at_ms  # all before this silence
         assert out.at_ms >= now_ms - 1e-3
         assert out.at_ms <= now_ms + LOOKAHEAD_MS
         self.edge_ms = self.until_ms = out.at_ms + lasts_ms
@@ -242,7 +248,8 @@ class Ear:
     def played_ms(self, stream: str, now_ms: float) -> float:
         """How much of a stream the listener has heard, what is being said again left out."""
         ahead_ms = max(0.0, self.until_ms - now_ms) if stream == self.head else 0.0
-        return max(0.0, self.released_ms[stream] - ahead_ms)
+        sounded_ms = self.sounded_ms if stream == self.head else 0.0
+        return max(sounded_ms, self.released_ms[stream] - ahead_ms)
 
     # --- what it was told ---
 
@@ -314,6 +321,7 @@ class Ear:
             back -= sound.size
             back_ms += sound.ms
             self.released_ms[self.head] = sound.at_ms
+            self.sounded_ms = min(self.sounded_ms, sound.at_ms)
             self.queue.appendleft(sound)
         self.until_ms -= back_ms
         assert back_ms <= REWIND_MS + CHUNK_MS

@@ -1,5 +1,6 @@
 """No sample is lost or repeated on its way to the ear, whatever is asked of the voice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -396,3 +397,87 @@ def test_a_service_that_breaks_samples_in_two_is_heard_all_the_same(
         assert len(ear.pcm) == len(pcm)
         assert ear.pcm[-400:] == pcm[-400:]
         assert ear.marks == ["end"]
+
+
+def test_a_voice_that_changes_its_format_in_the_middle_of_a_sample_is_no_noise() -> None:
+    voice = Playback[str]()
+    voice.put_audio(samples(0, 800)[:-1], rate=RATE, stream="m", like="m")
+    voice.put_audio(samples(800, 1600), rate=2 * RATE, stream="m", like="m")
+    ear = Ear(voice)
+    ear.listen(3000)
+    assert ear.pcm == samples(0, 799) + samples(800, 1600)
+
+
+def test_what_comes_behind_a_cut_is_heard_behind_it() -> None:
+    """An application says something of its own while the yield finishes its word."""
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD)
+    ear.listen(760)
+    new = samples(99, 1600)
+    voice.put_audio(new, rate=RATE, stream="new", like="new")
+    voice.put_mark("new ends", ends="new")
+    ear.listen(9000)
+    assert ear.pcm.endswith(new)
+    assert ear.marks == ["new ends"]
+    assert len(ear.cuts) == 1
+
+
+def test_what_came_behind_a_cut_is_dropped_by_a_second_one() -> None:
+    """Until the host interrupts, what comes is of the time before."""
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD)
+    voice.put_audio(samples(99, 1600), rate=RATE, stream="old", like="old")
+    voice.cut()
+    ear.listen(9000)
+    assert len(ear.pcm) / 16 == pytest.approx(900)
+    assert len(ear.cuts) == 1
+
+
+def test_an_emergency_while_a_cut_finishes_its_word_drops_what_is_protected_too() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    voice.put_audio(samples(5, 1600), rate=RATE, stream="code", like="", protected=True)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD)
+    voice.cut(StopAt.NOW, everything=True)
+    ear.listen(9000)
+    assert len(ear.pcm) / 16 == pytest.approx(900)
+
+
+@pytest.mark.parametrize("interrupts", [Playback.cut, Playback.drop])
+def test_a_protected_message_that_stalls_goes_on_behind_an_interruption(
+    interrupts: Callable[[Playback[str]], None],
+) -> None:
+    voice = Playback[str]()
+    ear = Ear(voice)
+    voice.put_audio(samples(0, 800), rate=RATE, stream="code", like="", protected=True)
+    ear.listen(500)
+    interrupts(voice)
+    ear.listen(600)
+    voice.put_audio(samples(800, 800), rate=RATE, stream="code", like="", protected=True)
+    ear.listen(3000)
+    assert ear.pcm == samples(0, 1600)
+
+
+def test_the_position_is_what_was_heard_right_behind_a_stop_and_a_resume() -> None:
+    voice = Playback[str]()
+    voice.put_audio(samples(0, RATE * 3), rate=RATE, stream="m", like="")
+    ear = Ear(voice)
+    ear.listen(650)
+    voice.pause(StopAt.NOW)
+    ear.listen(670)
+    let_out_ms = len(ear.pcm) / 16
+    assert let_out_ms > 690  # the stop lies ahead
+    voice.resume()
+    for at_ms in range(670, 1_000, 10):
+        ear.listen(at_ms)
+        played_ms, _ = voice.played_ms("m", at_ms)
+        if len(ear.pcm) / 16 <= let_out_ms + 20:  # it has not gone on
+            assert played_ms == pytest.approx(min(let_out_ms, at_ms), abs=20)

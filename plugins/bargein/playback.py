@@ -227,6 +227,7 @@ class Playback(Generic[T]):
         self._past_ms = 0.0
         self._edge_ms: float | None = None  # when all that was let out will have sounded
         self._until_ms = 0.0  # the same, without the silence that a stop and a resume have made
+        self._sounded_ms = 0.0  # how much of the head's stream lies before the last silence
         self._gain = 1.0
         self._target = 1.0
         self._slope_ms = ramp_ms  # a change of 1.0 in gain takes this long
@@ -529,7 +530,8 @@ class Playback(Generic[T]):
             return (over.received_ms, over.received_ms or None) if over else (0.0, None)
         ahead_ms = max(0.0, self._until_ms - now_ms) if stream == self._head else 0.0
         whole_ms = known.received_ms if known.ended else None
-        return max(0.0, known.released_ms - ahead_ms), whole_ms
+        sounded_ms = self._sounded_ms if stream == self._head else 0.0
+        return max(sounded_ms, known.released_ms - ahead_ms), whole_ms
 
     # --- letting audio out ---
 
@@ -599,8 +601,11 @@ class Playback(Generic[T]):
         for word in words:
             offset_ms = max(0.0, word.at_ms - piece.at_ms)
             self._sound(self._edge_ms + offset_ms, piece.stream, word)
+        if self._head != piece.stream:
+            self._head, self._sounded_ms = piece.stream, 0.0
+        elif self._edge_ms > self._until_ms:
+            self._sounded_ms = stream.released_ms
         stream.released_ms = end_ms
-        self._head = piece.stream
         self._edge_ms += piece.ms
         self._until_ms = self._edge_ms
         self._laid_ms += piece.ms
@@ -800,6 +805,7 @@ class Playback(Generic[T]):
                 self.rewound_samples += len(piece.pcm) // 2
                 self._until_ms -= known.released_ms - piece.at_ms
                 known.released_ms = piece.at_ms
+                self._sounded_ms = min(self._sounded_ms, piece.at_ms)
             if keep or piece.at_ms <= word_ms:
                 break
 
