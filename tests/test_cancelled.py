@@ -14,6 +14,7 @@ import pytest
 
 from bargein.memory import MemoryStore
 from bargein.testing import virtual_time
+from bargein.testing.virtual_time import VirtualTimeLoop
 from cancelled import Cancels, Place
 from either_host import CODE, HOSTS, SAYS, EitherHost
 from nightly import many
@@ -107,3 +108,29 @@ def test_a_call_ends_where_a_task_of_the_hosts_was_cancelled_in_our_code(host: A
         call.told_the_truth()
         kept = Counter(" ".join(call.said("user")).split())
         assert kept <= Counter(" ".join(call.finals).split()), where
+
+
+def test_a_process_that_is_stopped_in_a_call_stops(host: Any) -> None:
+    """Every task is cancelled, and the loop waits for what they have to put away.
+
+    Pipecat waits then for ever for the end of its pipeline, with us as without: the call's own
+    time limit ends that.
+    """
+    for after_ms in range(200, 16_000, 15_800 // many(6, 200)):
+        told = list[str]()
+
+        async def main(after_s: float = after_ms / 1000, told: list[str] = told) -> Any:
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, what: told.append(str(what)))
+            call = host(store=MemoryStore(), caller="+49 30 901820", replies=["Yes.", "Yes."])
+            running = asyncio.ensure_future(call.run(script, within_s=30))
+            await asyncio.sleep(after_s)
+            return call, running
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            call, running = runner.run(main())
+        gc.collect()
+        assert running.done(), after_ms
+        assert told == [], after_ms
+        assert len(call.complaints) <= 1, after_ms
+        call.told_the_truth()

@@ -25,9 +25,6 @@ from bargein.stopping import Patience, dip_ms, stopping_place
 
 T = TypeVar("T")
 
-AGAIN_S = 0.05
-"""A host's task that lets a voice out, and was cancelled by a stranger, is begun again after so
-long: a loop that is closing cancels every task, and does not run until then."""
 _WORD_MS = 300.0
 _LATE_WORD_MS = 500
 """A word timed so far past the end of its audio was said all the same: services round. One that

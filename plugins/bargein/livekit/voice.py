@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 from livekit.agents.voice import io
 
+from bargein.again import again
 from bargein.core.decisions import (
     Decision,
     DuckPlayout,
@@ -23,7 +24,7 @@ from bargein.core.decisions import (
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import spread
 from bargein.microphone import Microphone
-from bargein.playback import AGAIN_S, AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from . import compat
 from .call import LiveKitCall
@@ -359,7 +360,7 @@ class VoiceOutput(io.AudioOutput):
         if not self.closed:  # so it was not us
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm = asyncio.get_running_loop().call_later(AGAIN_S, self._lets_out)
+            self._alarm = again(self._lets_out)
 
     async def _release(self) -> None:
         """Let out what is due, then sleep until the next is."""

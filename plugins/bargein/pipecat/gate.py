@@ -27,6 +27,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from bargein.again import again
 from bargein.core.decisions import (
     Decision,
     DuckPlayout,
@@ -38,7 +39,7 @@ from bargein.core.decisions import (
 from bargein.core.events import PlayoutWorded
 from bargein.core.playout import MS_PER_CHARACTER
 from bargein.core.spread import joined, spread
-from bargein.playback import AGAIN_S, AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
 
 from .call import PipecatCall
 from .frames import FloorMovedFrame
@@ -400,7 +401,7 @@ class InterruptionGate(FrameProcessor):
         if self._releasing is releasing:  # so it was not us
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm = asyncio.get_running_loop().call_later(AGAIN_S, self._lets_out)
+            self._alarm = again(self._lets_out)
 
     async def _release(self) -> None:
         """Let out what is due, then sleep until the next is."""
