@@ -46,9 +46,8 @@ class DeprecatedUses:
     ) -> None:
         """Called for each warning, and with workers once more where their results come in."""
         path = Path(warning_message.filename).resolve()
-        if issubclass(warning_message.category, GOING) and any(
-            path.is_relative_to(one) for one in OURS
-        ):
+        here = path.is_file() and any(path.is_relative_to(one) for one in OURS)  # no "<frozen abc>"
+        if here and issubclass(warning_message.category, GOING):
             line = f"{path}:{warning_message.lineno}"
             self.told.setdefault(line, f"{warning_message.message}  ({nodeid})")
 
