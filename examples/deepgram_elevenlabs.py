@@ -34,7 +34,8 @@ def decided(decision: b.Decision) -> None:
             print(f"goes on: {decision.text}")
         case b.YieldFloor():
             voice.cut(decision.stop_at)
-            print(f"{decision.kind.value}, heard: {decision.heard} | unheard: {decision.unheard}")
+            kind = decision.kind.value if decision.kind else ""
+            print(f"{kind}, heard: {decision.heard} | unheard: {decision.unheard}")
 
 
 async def main() -> None:
@@ -53,8 +54,10 @@ async def main() -> None:
         at = DeepgramClientEnvironment(production=ear.ws_url, **here)
         tts = ElevenLabs(api_key="any", base_url=mouth.url).text_to_speech
         tts._ws_base_url = mouth.ws_url  # it would make wss of any address
-        how = {"model_id": "any", "output_format": "pcm_16000", "text": iter([SAYS])}
-        said = await asyncio.to_thread(lambda: b"".join(tts.convert_realtime("any", **how)))
+        sound = tts.convert_realtime(
+            "any", text=iter([SAYS]), model_id="any", output_format="pcm_16000"
+        )
+        said = await asyncio.to_thread(lambda: b"".join(sound))
         voice.put_audio(said, rate=16000, stream="it", like=SAYS)
         voice.put_mark("end", ends="it")
         async with AsyncDeepgramClient(api_key="any", environment=at).listen.v1.connect(

@@ -4,7 +4,8 @@ from livekit.agents import Agent, AgentSession
 from livekit.plugins import silero
 
 from bargein.testing import agent, backchannel, user
-from bargein.testing.calls.livekit import LiveKitAgent
+from bargein.testing.calls import Talk
+from bargein.testing.calls.livekit import LiveKitAgent, LiveKitLine
 
 REPLIES = {
     "appointment": "Your appointment with Doctor Patel is on Tuesday at three. Please bring your"
@@ -13,8 +14,8 @@ REPLIES = {
 }
 
 
-def bot(line):
-    session = AgentSession(
+def bot(line: LiveKitLine) -> tuple[AgentSession[None], Agent]:
+    session = AgentSession[None](
         stt=line.stt(),
         vad=silero.VAD.load(),
         llm=line.llm(REPLIES),
@@ -25,7 +26,7 @@ def bot(line):
     return session, Agent(instructions="You answer the phone of a clinic.")
 
 
-async def test_a_listener_does_not_stop_the_agent(talk):
+async def test_a_listener_does_not_stop_the_agent(talk: Talk) -> None:
     call = await talk(
         LiveKitAgent(bot),
         user("When is my appointment?"),

@@ -5,15 +5,17 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 from test_pipecat_plain import REPLIES
 
 from bargein.pipecat import Bargein
 from bargein.testing import agent, backchannel, user
-from bargein.testing.calls.pipecat import PipecatAgent
+from bargein.testing.calls import Talk
+from bargein.testing.calls.pipecat import Bot, PipecatAgent, PipecatLine
 
 
-def bot_that_answers(replies):
-    def bot(line):
+def bot_that_answers(replies: dict[str, str]) -> Bot:
+    def bot(line: PipecatLine) -> list[FrameProcessor]:
         manners = Bargein(language="en")
         params = LLMUserAggregatorParams(
             vad_analyzer=manners.vad(), user_turn_strategies=manners.turn_strategies()
@@ -25,7 +27,7 @@ def bot_that_answers(replies):
     return bot
 
 
-async def test_a_listener_does_not_stop_the_agent(talk):
+async def test_a_listener_does_not_stop_the_agent(talk: Talk) -> None:
     call = await talk(
         PipecatAgent(bot_that_answers(REPLIES)),
         user("When is my appointment?"),

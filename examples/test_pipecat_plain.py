@@ -6,9 +6,11 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 
 from bargein.testing import agent, backchannel, user
-from bargein.testing.calls.pipecat import PipecatAgent
+from bargein.testing.calls import Talk
+from bargein.testing.calls.pipecat import PipecatAgent, PipecatLine
 
 REPLIES = {
     "appointment": "Your appointment with Doctor Patel is on Tuesday at three. Please bring your"
@@ -17,14 +19,14 @@ REPLIES = {
 }
 
 
-def bot(line):
+def bot(line: PipecatLine) -> list[FrameProcessor]:
     pair = LLMContextAggregatorPair(
         LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     )
     return [pair.user(), line.llm(REPLIES), line.tts(), pair.assistant()]
 
 
-async def test_a_listener_does_not_stop_the_agent(talk):
+async def test_a_listener_does_not_stop_the_agent(talk: Talk) -> None:
     call = await talk(
         PipecatAgent(bot),
         user("When is my appointment?"),

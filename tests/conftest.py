@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from bargein.memory import MemoryStore, Store, open_store
+from deprecated import DeprecatedUses
 from livekit_server import MISSING as NO_LIVEKIT_SERVER
 from livekit_server import LiveKitServer, served
 from livekit_server import find as livekit_server_binary
@@ -37,6 +38,11 @@ try:
     logger.remove()  # a test that wants the host's log adds a sink of its own
 except ImportError:
     pass
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the hosts are about to take away fails the run."""
+    config.pluginmanager.register(DeprecatedUses())
 
 
 OUTSIDE = {"redis_url", "store", "address", "livekit_server"}

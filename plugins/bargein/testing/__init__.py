@@ -4,6 +4,7 @@ from .core_player import matches, play, written
 from .scene import Line, Scene, SceneError, load, parse
 from .steps import (
     ScriptError,
+    Steps,
     agent,
     announce,
     at_random,
@@ -20,7 +21,7 @@ from .steps import (
 )
 
 __all__ = [
-    "Line", "Scene", "SceneError", "ScriptError", "agent", "announce", "at_random", "backchannel",
-    "cough", "dtmf", "hang_up", "interrupt", "load", "matches", "moment", "noise", "parse", "play",
-    "script", "silence", "user", "written",
+    "Line", "Scene", "SceneError", "ScriptError", "Steps", "agent", "announce", "at_random",
+    "backchannel", "cough", "dtmf", "hang_up", "interrupt", "load", "matches", "moment", "noise",
+    "parse", "play", "script", "silence", "user", "written",
 ]  # fmt: skip

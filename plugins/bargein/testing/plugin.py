@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .calls.call import Call
+    from .calls.talk import Talk
 
 FOLDER = "bargein-calls"
 MARKER = "real_time"
@@ -100,7 +101,7 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-def talk(request: pytest.FixtureRequest) -> Iterator[Callable[..., Awaitable[Call]]]:
+def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
     """Play a script to an agent: ``call = await talk(agent, user("Hello"), ...)``."""
     from .calls import talk as play
 

@@ -11,6 +11,15 @@ except ImportError as error:
 
 from .call import Call, CallFailed, Stalled
 from .subject import Capabilities, Unsupported, VoiceLog
-from .talk import talk
+from .talk import Talk, talk
 
-__all__ = ["Call", "CallFailed", "Capabilities", "Stalled", "Unsupported", "VoiceLog", "talk"]
+__all__ = [
+    "Call",
+    "CallFailed",
+    "Capabilities",
+    "Stalled",
+    "Talk",
+    "Unsupported",
+    "VoiceLog",
+    "talk",
+]

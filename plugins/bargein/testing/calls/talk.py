@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -53,6 +53,14 @@ OUTSIDE = (
 
 AgentUnderTest: TypeAlias = Callable[[], Subject | Awaitable[Subject]]
 """Makes an agent for one call."""
+
+
+class Talk(Protocol):
+    """What the fixture ``talk`` is: it plays a script, and keeps the call where a test fails."""
+
+    def __call__(
+        self, agent: AgentUnderTest, *steps: Steps, folder: Path = ...
+    ) -> Awaitable[Call]: ...
 
 
 async def talk(agent: AgentUnderTest, *steps: Steps, folder: Path | None = None) -> Call:
