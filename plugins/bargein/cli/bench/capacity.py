@@ -1,0 +1,125 @@
+"""How many calls does a core carry before real time is lost? With us, and without."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TypedDict
+
+import numpy as np
+
+from bargein.testing.tones import PCM
+
+from .apart import apart
+from .row import Row, beside, percentile
+from .script import silent_ms, until
+
+FIRST, MOST = 4, 64
+LASTS_S = 5.0
+TICK_S = 0.02
+LATE_MS = 20
+"""A core that comes to a call later than this, one time in a hundred, is too small for it."""
+SILENT = 0.01
+"""So much of what a listener hears may be a gap."""
+ALONE = 0.85
+"""A trial that was late with less of the core than this lost it to somebody else."""
+AGAIN = 3
+
+
+class Trial(TypedDict):
+    """What so many calls at once made of a core."""
+
+    late_ms: float
+    """How late the loop was, 99 times of 100."""
+    silent: float
+    """How much of the agent's voice was a gap, in all calls."""
+    core: float
+    """How much of the core was used."""
+
+
+def search(first: int = FIRST, most: int = MOST) -> Generator[int, bool, int]:
+    """Ask about numbers of calls, told of each whether it was carried; the most that was."""
+    carried, too_many, asked = 0, most + 1, first
+    while carried + 1 < too_many:
+        if (yield asked):
+            carried = asked
+        else:
+            too_many = asked
+        asked = min(2 * carried, most) if too_many > most else (carried + too_many) // 2
+        asked = max(asked, carried + 1)
+    return carried
+
+
+def carried(trial: Trial) -> bool:
+    """Was real time kept?"""
+    return trial["late_ms"] <= LATE_MS and trial["silent"] <= SILENT
+
+
+def rows(host: str, *, quick: bool) -> list[Row]:
+    """Both searches in turn, so that the machine is the same to them."""
+    module = {"pipecat": ".capacity_pipecat", "livekit": ".livekit.capacity"}[host]
+    found: dict[str, list[float]] = {"ours": [], "stock": []}
+    for _ in range(1 if quick else 2):
+        searches = {who: search() for who in found}
+        asked = {who: next(one) for who, one in searches.items()}
+        while asked:
+            for who, calls in list(asked.items()):
+                try:
+                    asked[who] = searches[who].send(_carries(module, who, calls))
+                except StopIteration as over:
+                    del asked[who]
+                    found[who].append(float(over.value))
+    return [
+        beside(
+            "calls a core carries in real time",
+            found["ours"],
+            found["stock"],
+            unit="calls",
+            stock_is="the same host without us",
+            ratio_budget=1.0,
+            more_is_better=True,
+            how="the agent speaks and Silero listens, in a process on one core; 99 % of the loop's"
+            f" turns at most {LATE_MS} ms late, and at most {SILENT:.0%} of the voice a gap",
+        )
+    ]
+
+
+def _carries(module: str, who: str, calls: int) -> bool:
+    for _ in range(AGAIN):
+        trial: Trial = apart(module, "trial", who, calls)
+        if carried(trial) or trial["core"] >= ALONE:
+            return carried(trial)
+    return False
+
+
+async def watched(
+    heard: Sequence[Callable[[float, float], PCM]],
+    rate: int,
+    goes_on: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> Trial:
+    """Hold calls in which the agent speaks, and look at what a listener to each hears.
+
+    Args:
+        heard: what was heard in a call between two instants of ``time.monotonic``.
+        rate: its samples a second.
+        goes_on: what every call needs each `TICK_S`.
+    """
+    late_ms: list[float] = []
+    began_s, spent_s = time.monotonic(), time.process_time()
+    for place in range(round(LASTS_S / TICK_S)):
+        due_s = began_s + place * TICK_S
+        await until(due_s)
+        late_ms.append((time.monotonic() - due_s) * 1_000)
+        for more in goes_on:
+            await more()
+    ended_s, spent_s = time.monotonic(), time.process_time() - spent_s
+    await asyncio.sleep(0.3)
+    # The last moment may still be on its way.
+    lasted_ms = (ended_s - 0.2 - began_s) * 1_000
+    gaps = [silent_ms(voice(began_s, ended_s - 0.2), rate) / lasted_ms for voice in heard]
+    return Trial(
+        late_ms=percentile(late_ms, 99),
+        silent=float(np.mean(gaps)),
+        core=spent_s / (ended_s - began_s),
+    )
