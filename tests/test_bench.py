@@ -389,3 +389,38 @@ async def test_a_livekit_call_keeps_a_listeners_noises_out_and_the_stock_one_doe
     assert (ours.words, ours.leaked, ours.llm_runs) == (0, 0, 0)
     stock = await listened("min_words_2")
     assert stock.words + stock.leaked > 0
+
+
+# --- whole hosts ---
+
+
+@pytest.mark.parametrize(
+    ("host", "module"), [("pipecat", ".long_call"), ("livekit", ".livekit.long_call")]
+)
+def test_a_long_call_is_held_apart_in_virtual_time(host: str, module: str) -> None:
+    if host not in installed():
+        pytest.skip(f"{host} is not here")
+    short_us, long_us = apart(module, "spent_us", "ours", [10, 40])
+    assert 0.2 < long_us / short_us < 5
+
+
+async def test_on_livekit_a_caller_hears_us_give_way_before_the_default_does() -> None:
+    pytest.importorskip("livekit.plugins.silero")
+    pytest.importorskip("espeakng_loader")
+    from bargein.cli.bench.livekit.onset import GIVEN_UP_S, gives_way_ms
+    from bargein.testing.utterance import utterance
+
+    says = utterance("wait, I meant Thursday", "wait, I meant Thursday")
+    ours, stock = await gives_way_ms("ours", says, 0), await gives_way_ms("stock", says, 0)
+    assert 0 < ours < stock < GIVEN_UP_S * 1_000
+
+
+async def test_on_pipecat_who_means_it_is_answered_sooner_than_by_a_count_of_words() -> None:
+    pytest.importorskip("pipecat")
+    pytest.importorskip("espeakng_loader")
+    from bargein.cli.bench.interruptions import cut
+    from bargein.testing.utterance import utterance
+
+    said = utterance("no wait I meant Thursday", "no wait I meant Thursday")
+    ours, counted = await cut("ours", said, 1.1, 0), await cut("min_words_3", said, 1.1, 0)
+    assert 0 < ours.silent_ms < counted.silent_ms

@@ -52,7 +52,7 @@ async def per_frame_us(make: Callable[[], Parts], lasts_s: float) -> float:
 
 async def rows(quick: bool) -> list[Row]:
     """Our processors beside no-ops, and the whole pipelines with their own detectors."""
-    rounds, lasts_s = (2, 1.5) if quick else (5, 3.0)
+    rounds, lasts_s = (2, 1.0) if quick else (3, 2.5)
 
     def side(make: Callable[[], Parts]) -> Callable[[], Awaitable[float]]:
         return lambda: per_frame_us(make, lasts_s)

@@ -74,7 +74,7 @@ async def on_livekit(who: Literal["ours", "stock"], calls: int) -> float:
 
 def rows(host: str, *, quick: bool) -> list[Row]:
     """What a call of ours needs beyond the host's own."""
-    times, calls = (1, QUICK_CALLS) if quick else (3, CALLS)
+    times, calls = (1, QUICK_CALLS) if quick else (2, CALLS)
     ours_kib: list[float] = []
     stock_kib: list[float] = []
     for _ in range(times):

@@ -105,9 +105,7 @@ def measures(host: str, asked: Asked) -> Iterator[Measure]:
     yield costs("memory", lambda: memory.rows(host, quick=asked.quick))
     yield costs("long calls", lambda: lasting.host_rows(host, quick=asked.quick, long=asked.long))
     if asked.calls:
-        yield costs(
-            "calls a core carries", lambda: capacity.rows(host, quick=asked.quick), clock=REAL
-        )
+        yield costs("calls a core carries", lambda: capacity.rows(host), clock=REAL)
 
 
 def hold(rows: Coroutine[Any, Any, list[Row]], *, real_time: bool = False) -> list[Row]:

@@ -75,7 +75,7 @@ def _silero() -> Any:
 
 async def rows(quick: bool) -> list[Row]:
     """Our wrappers beside those that do nothing, beside none, and whole sessions with Silero."""
-    rounds, lasts_s = (2, 1.0) if quick else (5, 3.0)
+    rounds, lasts_s = (2, 1.0) if quick else (3, 2.5)
 
     def side(who: Who, **options: bool) -> Callable[[], Awaitable[float]]:
         return lambda: per_frame_us(who, lasts_s, **options)
