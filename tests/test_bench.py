@@ -121,6 +121,21 @@ def test_the_published_figures_are_those_that_were_measured() -> None:
     assert figures.WHOLE.read_text(encoding="utf-8") == figures.whole(measured)
 
 
+def test_the_json_of_a_run_is_printed_as_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = beside("a", [10, 20, 30], [10, 10, 10], unit="ms", stock_is="b", how="so", ratio_budget=1)
+    row = replace(row, host="core", promise="What it costs", clock="processor")
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps(as_json([row])))
+    assert bench.run(parsed("--table", str(path))) == 0
+    printed = capsys.readouterr().out
+    assert "## What it costs\n" in printed
+    cells = "a | core | 20 ms | 15 .. 25 | 3 | 10 ms (b) | 10 .. 10 | 2.00 | 1.50 .. 2.50"
+    assert f"| {cells} | ≤ 1 x **missed** |\n" in printed
+    assert "- core, a: so. By processor time.\n" in printed
+
+
 def test_a_missed_budget_is_published_as_missed() -> None:
     measured = read(figures.MEASURED)
     missed = [row for row in measured.rows if row.met is False]
@@ -152,7 +167,7 @@ def test_json_holds_the_rows_and_the_machine() -> None:
 def quick_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thinking, "QUICK_MESSAGES", 9)
     monkeypatch.setattr(lasting, "LONG_S", 60)
-    monkeypatch.setitem(lasting.NAMES, 60, "1 min")
+    monkeypatch.setattr(lasting, "FULL_S", 60)
 
 
 @pytest.mark.usefixtures("quick_core")
