@@ -141,6 +141,7 @@ def test_a_missed_budget_is_published_as_missed() -> None:
     missed = [row for row in measured.rows if row.met is False]
     whole = figures.whole(measured)
     assert whole.count("**missed**") == len(missed)
+    assert {row.name for row in missed if row.name not in summary(measured)} == set()
     kept = Row(name="one step, median", unit="us", ours=49, budget=50, host="core")
     kept = replace(kept, promise="What it costs")
     assert "missed" not in summary(replace(measured, rows=[kept]))

@@ -72,7 +72,9 @@ async def rows(quick: bool) -> list[Row]:
     return [
         *(
             beside(
-                "CPU per 20 ms of a call, ours added",
+                "CPU per 20 ms of a call, ours added"
+                if count == OURS
+                else "CPU per 20 ms of a call, ours beside fewer or more",
                 took["ours"],
                 took[f"{count} no-ops"],
                 unit="us",

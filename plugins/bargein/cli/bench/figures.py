@@ -35,7 +35,7 @@ MAIN = (
     "a second of a call of 10 min",
     "a second of a call of 3 h",
 )
-"""What README.md shows."""
+"""What README.md shows, in this order, and behind it whatever is missed."""
 HEAD = (
     "| | host | ours | beside it, in the same run | ratio | budget |\n|---|---|---|---|---|---|\n"
 )
@@ -69,7 +69,8 @@ def missed_anew(rows: Iterable[Row], before: Iterable[Row]) -> list[Row]:
 
 def summary(figures: Figures) -> str:
     """The main figures, promise by promise: for README.md."""
-    rows = [row for row in figures.rows if row.name in MAIN]
+    missed = {row.name for row in figures.rows if row.met is False}
+    rows = [row for row in figures.rows if row.name in {*MAIN, *missed}]
     return f"{HEAD}{''.join(_lines(rows))}\n{_machine(figures)}\n"
 
 
@@ -89,11 +90,15 @@ def tables(figures: Figures) -> str:
 def _lines(rows: Sequence[Row]) -> Iterator[str]:
     for promise in PROMISES:
         mine = [row for row in rows if row.promise == promise]
-        mine.sort(key=lambda row: MAIN.index(row.name))
+        mine.sort(key=lambda row: _place(row.name))
         if mine:
             yield f"| **{promise}** | | | | | |\n"
         for _, same in groupby(mine, key=lambda row: (row.name, row.host)):
             yield _line(list(same))
+
+
+def _place(name: str) -> int:
+    return MAIN.index(name) if name in MAIN else len(MAIN)
 
 
 def _line(same: list[Row]) -> str:
@@ -181,12 +186,15 @@ def number(figure: float) -> str:
 
 def quantity(figure: float, unit: str) -> str:
     """A number with its unit; a count has none."""
-    return number(figure) if unit == "count" else f"{number(figure)} {unit}"
+    if unit == "count":
+        return number(figure)
+    return f"{number(figure)} {unit.removesuffix('s') if figure == 1 and len(unit) > 2 else unit}"
 
 
 def _machine(figures: Figures) -> str:
     machine = figures.machine
     return (
-        f"(Python {machine['python']}, {machine['processors']} cores, Pipecat"
+        f"(Python {machine['python']}, {machine['processors']} cores with a load of"
+        f" {machine['load']} when it ended, Pipecat"
         f" {machine['pipecat']}, LiveKit agents {machine['livekit-agents']}.)"
     )
