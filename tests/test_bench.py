@@ -16,7 +16,7 @@ import pytest
 
 import figures
 from bargein.cli import bench
-from bargein.cli.bench import lasting, thinking
+from bargein.cli.bench import capacity, lasting, thinking
 from bargein.cli.bench.apart import apart
 from bargein.cli.bench.capacity import Trial, carried, search
 from bargein.cli.bench.figures import missed_anew, read, summary
@@ -278,9 +278,20 @@ def test_the_search_finds_how_many_calls_are_carried(most: int) -> None:
 
 
 def test_a_late_loop_and_a_voice_with_gaps_are_lost_time() -> None:
-    assert carried(Trial(late_ms=5, silent=0, core=0.5))
-    assert not carried(Trial(late_ms=50, silent=0, core=0.5))
-    assert not carried(Trial(late_ms=5, silent=0.1, core=0.5))
+    assert carried(Trial(late_ms=5, silent=0, core=0.5, others=0))
+    assert not carried(Trial(late_ms=50, silent=0, core=0.5, others=0))
+    assert not carried(Trial(late_ms=5, silent=0.1, core=0.5, others=0))
+
+
+def test_on_a_busy_machine_there_is_no_figure_of_calls_instead_of_a_wrong_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = Trial(late_ms=50, silent=0, core=0.5, others=0.4)
+    monkeypatch.setattr(capacity, "apart", lambda *_: late)
+    assert capacity.rows("pipecat") == []
+    assert "others used 40% of the core" in capsys.readouterr().err
+    monkeypatch.setattr(capacity, "apart", lambda *_: Trial(**{**late, "others": 0.0}))
+    assert [row.ours for row in capacity.rows("pipecat")] == [0]
 
 
 def test_what_is_measured_apart_comes_back() -> None:
