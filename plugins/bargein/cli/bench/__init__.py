@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import importlib
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
+from pathlib import Path
 
+from .figures import missed_anew, read, tables
+from .plan import HOSTS, Asked, installed, measures
 from .report import as_json, table
 from .row import Row
-
-HOSTS = ("core", "pipecat", "livekit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command understands."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--host", choices=HOSTS, help="only this one (default: all that are here)")
     parser.add_argument(
-        "--host",
-        choices=HOSTS,
-        default="pipecat",
-        help="core: what a decision costs; pipecat (default), livekit: that, and whole calls",
+        "--quick", action="store_true", help="fewer repetitions: a few minutes, more noise"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer repetitions: about a minute, more noise"
+        "--calls", action="store_true", help="also how many calls a core carries in real time"
+    )
+    parser.add_argument(
+        "--long", action="store_true", help="also whole calls of three hours: half an hour more"
+    )
+    parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="hold calls on the machine's clock; without it, what is computed takes no time there",
+    )
+    parser.add_argument(
+        "--cuts", type=int, default=100, help="in how many places the agent is cut (default: 100)"
     )
     parser.add_argument(
         "--echo",
@@ -38,54 +47,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only how an agent on a loudspeaker hears, in so many calls a level (default: 50)",
     )
     parser.add_argument(
-        "--cuts", type=int, default=60, help="in how many places the agent is cut (default: 60)"
+        "--check",
+        type=Path,
+        metavar="FIGURES",
+        help="fail where a budget is missed that is kept in this JSON of an earlier run",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="FIGURES",
+        help="measure nothing: print the JSON of an earlier run as tables in Markdown",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, and return 0: a figure depends on the machine, so none is a failure."""
+    """Measure and print. A figure depends on the machine: only ``--check`` makes one a failure."""
+    if args.table is not None:
+        print(tables(read(args.table)), end="")
+        return 0
+    before = None if args.check is None else read(args.check).rows
+    hosts = [args.host] if args.host else installed()
+    if args.echo:
+        hosts = ["pipecat"]
+    if not args.real_time and not args.echo:
+        from bargein.testing import virtual_time  # noqa: F401, before any host
     try:
-        _prepare("pipecat" if args.echo is not None else args.host)
+        for host in hosts:
+            _prepare(host)
     except ImportError as error:
-        print(f"bargein bench --host {args.host}: {error}", file=sys.stderr)
+        print(f"bargein bench --host {host}: {error}", file=sys.stderr)
         return 2
     rows: list[Row] = []
-    measured = (
-        _echoes(args.echo) if args.echo else measures(args.host, quick=args.quick, cuts=args.cuts)
-    )
-    for about, measure in measured:
+    for about, measure in _echoes(args.echo) if args.echo else _measures(hosts, args):
         print(f"measuring {about} ...", file=sys.stderr, flush=True)
         rows += measure()
-    if args.json:
-        print(json.dumps(as_json(rows), indent=2))
-    else:
-        print(table(rows))
-    return 0
+    print(json.dumps(as_json(rows), indent=2) if args.json else table(rows))
+    anew = [] if before is None else missed_anew(rows, before)
+    for row in anew:
+        print(f"missed, and was not before: {row.host}: {row.name}", file=sys.stderr)
+    return 1 if anew else 0
 
 
-def measures(
-    host: str, *, quick: bool, cuts: int = 60
+def _measures(
+    hosts: list[str], args: argparse.Namespace
 ) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-    """Each thing to measure: what it is about, and how; nothing is imported before its turn."""
-    from . import thinking
-
-    yield "what a decision costs", lambda: thinking.rows(quick=quick)
-    if host == "core":
-        return
-    if host == "livekit":
-        yield from _on_livekit(quick)
-        return
-    from . import cpu, heard, holding, memory, overlaps, resuming, samples
-
-    yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
-    yield "samples", lambda: asyncio.run(samples.rows(quick=quick))
-    if find_spec("espeakng_loader") is not None:  # of the demo extra: without it, no caller speaks
-        yield "onsets", lambda: asyncio.run(_onsets(quick))
-    yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
-    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick, count=cuts))
-    yield "going on", lambda: asyncio.run(resuming.rows(quick=quick))
-    yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
-    yield "memory", lambda: memory.rows(quick=quick)
+    asked = Asked(
+        quick=args.quick,
+        cuts=args.cuts,
+        calls=args.calls,
+        long=args.long,
+        real_time=args.real_time,
+    )
+    for host in hosts:
+        for one in measures(host, asked):
+            yield f"{one.about} ({host})", one.rows
 
 
 def _echoes(calls: int) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
@@ -99,37 +114,14 @@ def _echoes(calls: int) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
         yield f"callers over it at {level_db:g} dB", partial(echo.over, level_db, callers)
 
 
-async def _onsets(quick: bool) -> list[Row]:
-    from . import onset
-
-    return await onset.rows(quick=quick)
-
-
-async def _interruptions(quick: bool) -> list[Row]:
-    from .livekit import interruptions
-
-    return await interruptions.rows(quick=quick)
-
-
 def _prepare(host: str) -> None:
     """Import the host, and let it be quiet: the table is what there is to read."""
     if host == "pipecat":
         from loguru import logger
 
         logger.disable("pipecat")
-        import bargein.pipecat
     elif host == "livekit":
         for name in ("livekit", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        import bargein.livekit  # noqa: F401
-
-
-def _on_livekit(quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-    from .livekit import cpu, heard, holding, overlaps
-
-    yield "holds", lambda: asyncio.run(holding.rows(quick=quick))
-    yield "overlaps", lambda: asyncio.run(overlaps.rows(quick=quick))
-    if find_spec("espeakng_loader") is not None:
-        yield "interruptions", lambda: asyncio.run(_interruptions(quick))
-    yield "what was heard", lambda: asyncio.run(heard.rows(quick=quick))
-    yield "processor time", lambda: asyncio.run(cpu.rows(quick=quick))
+    if host != "core":
+        importlib.import_module(f"bargein.{host}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import numpy as np
@@ -13,15 +13,17 @@ from pipecat.frames.frames import InputAudioRawFrame
 
 from bargein.testing.tones import WORD_S
 
-from . import pairs
 from .host import IN_RATE, Parts, on_call, parts
-from .row import Row
+from .pairs import interleaved
+from .row import Row, beside
 from .script import until
 
 RATIO = 1.25
 FRAME_S = 0.02
 OURS = 5
 """How many processors `Bargein.wrap` inserts."""
+BESIDE = (0, 1, 4, OURS, 8)
+"""Beside so many processors that only pass on."""
 CALLS = 4
 """So many calls at once, so that their work stands out from the process's own."""
 
@@ -48,26 +50,46 @@ async def per_frame_us(make: Callable[[], Parts], lasts_s: float) -> float:
         return (time.process_time() - spent_s) * 1e6 / (frames * CALLS)
 
 
-async def rows(*, quick: bool) -> list[Row]:
+async def rows(quick: bool) -> list[Row]:
     """Our processors beside no-ops, and the whole pipelines with their own detectors."""
-    count, lasts_s = (2, 1.5) if quick else (6, 4.0)
+    rounds, lasts_s = (2, 1.0) if quick else (3, 2.5)
+
+    def side(make: Callable[[], Parts]) -> Callable[[], Awaitable[float]]:
+        return lambda: per_frame_us(make, lasts_s)
+
+    took = await interleaved(
+        {
+            "ours": side(lambda: parts("ours", early_onset=False)),
+            **{
+                f"{count} no-ops": side(lambda count=count: parts("stock", passing=count))  # type: ignore[misc]
+                for count in BESIDE
+            },
+            "ours, Silero": side(lambda: parts("ours", vad=True)),
+            "stock, Silero": side(lambda: parts("stock", vad=True)),
+        },
+        rounds,
+    )
     return [
-        await pairs.row(
-            "CPU per 20 ms of a call, our processors",
-            f"{OURS} no-op processors",
-            "the caller's audio at 50 frames a second while the agent speaks, no detector",
-            ours=lambda: per_frame_us(lambda: parts("ours", early_onset=False), lasts_s),
-            stock=lambda: per_frame_us(lambda: parts("stock", passing=OURS), lasts_s),
-            pairs=count,
-            ratio_budget=RATIO,
+        *(
+            beside(
+                "CPU per 20 ms of a call, ours added"
+                if count == OURS
+                else "CPU per 20 ms of a call, ours beside fewer or more",
+                took["ours"],
+                took[f"{count} no-ops"],
+                unit="us",
+                stock_is=f"{count} no-op processor{'' if count == 1 else 's'}",
+                ratio_budget=RATIO if count == OURS else None,
+                how="the caller's audio at 50 frames a second while the agent speaks, no detector",
+            )
+            for count in sorted(BESIDE, key=lambda count: count != OURS)
         ),
-        await pairs.row(
-            "CPU per 20 ms of a call, whole pipeline",
-            "SileroVADAnalyzer, none of ours",
-            "the same with manners.vad(), whose one inference serves the host and us",
-            ours=lambda: per_frame_us(lambda: parts("ours", vad=True), lasts_s),
-            stock=lambda: per_frame_us(lambda: parts("stock", vad=True), lasts_s),
-            pairs=max(2, count - 2),
-            ratio_budget=None,
+        beside(
+            "CPU per 20 ms of a call, all of it",
+            took["ours, Silero"],
+            took["stock, Silero"],
+            unit="us",
+            stock_is="SileroVADAnalyzer, none of ours",
+            how="the same with manners.vad(), whose one inference serves the host and us",
         ),
     ]

@@ -40,7 +40,7 @@ async def cut(side: Side, at_s: float, word_times: bool) -> int:
     return words_off(said, output.rate, whole, words_written(made))
 
 
-async def rows(*, quick: bool, count: int = 100) -> list[Row]:
+async def rows(*, quick: bool, count: int) -> list[Row]:
     """Both kinds of voices, and what the host makes of the same cuts."""
     count = 20 if quick else count
     whole_s = sum(len(tones(sentence, 24_000)[0]) for sentence in SENTENCES) / 24_000

@@ -142,7 +142,7 @@ def parts(
         word_times: whether the text-to-speech tells when each word begins.
         voice: makes our paced playback.
         vad: with Silero in the aggregator: the host's own, or ours that serves both.
-        passing: with so many no-op processors (at most five), where ours would be.
+        passing: with so many no-op processors (at most eight), where ours would be.
         early_onset: whether we listen for onsets of our own.
     """
     context = LLMContext([{"role": "user", "content": "Hello."}])
@@ -177,7 +177,7 @@ def parts(
     ]
     if manners is not None:
         processors = manners.wrap(processors)
-    for place in (0, 2, 4, 6, 8)[:passing]:  # where wrap() puts ours
+    for place in (0, 2, 4, 6, 8, 1, 4, 7)[:passing]:  # the first five where wrap() puts ours
         processors.insert(place, PassOn())
     return Parts(
         processors=processors,

@@ -7,24 +7,17 @@ import time
 from dataclasses import dataclass
 from random import Random
 
-import numpy as np
-from pipecat.frames.frames import InputAudioRawFrame
-
 from bargein.testing.pipecat_parts import PacedOutput
-from bargein.testing.tones import PCM, WORD_S
-from bargein.testing.utterance import RATE, Utterance, utterance
+from bargein.testing.tones import WORD_S
+from bargein.testing.utterance import Utterance, utterance
 
-from .host import OnCall, Who, on_call, parts
-from .row import Row, middle, quartiles
-from .script import until
+from .host import Who, on_call, parts
+from .interruptions import listen, on_a_line
+from .quieter import full_until
+from .row import Row, beside
 
 WITHIN_MS = 120
-FRAME_S = 0.02
 UTTERANCES = ("wait, I meant Thursday", "uh-huh", "no, not that one", "can you say that again")
-PEAK = 5_700
-"""The bench's voice is a tone that reaches 6000 in every period; this is 0.4 dB less."""
-GAP_S = 0.012
-"""Without such a peak for this long, twice its longest period, the tone has become quieter."""
 GIVEN_UP_S = 0.8
 
 
@@ -41,13 +34,8 @@ class Quieter:
 def quieter(output: PacedOutput, from_s: float) -> Quieter | None:
     """The first change of the voice after an instant; None if there was none."""
     track = output.recording(from_s, from_s + GIVEN_UP_S)
-    loud = np.flatnonzero(np.abs(track.astype(np.int32)) >= PEAK)
-    gaps = np.flatnonzero(np.diff(loud) > GAP_S * output.rate)
-    if len(gaps):
-        last = int(loud[gaps[0]])
-    elif len(loud) and len(track) - loud[-1] > GAP_S * output.rate:
-        last = int(loud[-1])
-    else:
+    last = full_until(track, output.rate)
+    if last is None:
         return None
     heard_s = from_s + (last + 1) / output.rate
     chunk = next(one for one in reversed(output.written) if one.plays_at_s < heard_s)
@@ -56,35 +44,24 @@ def quieter(output: PacedOutput, from_s: float) -> Quieter | None:
 
 async def gives_way(who: Who, says: Utterance, seed: int) -> Quieter | None:
     """When the agent becomes quieter, counted from the caller's first sound; real Silero."""
-    dice = np.random.default_rng(seed)
-    before = round(Random(seed).uniform(0.9, 1.2) * RATE)
-    line = np.concatenate([np.zeros(before, np.int16), says.pcm, np.zeros(RATE // 2, np.int16)])
-    line = (line + dice.normal(0, 10, len(line))).astype(np.int16)  # no line is quite silent
+    before_s = Random(seed).uniform(0.9, 1.2)
+    line = on_a_line(says, before_s, 0.5, seed)
     async with on_call(parts(who, vad=True)) as call:
         await call.say(" ".join(["word"] * round(6 / WORD_S)))
         await call.first_heard()
         began_s = time.monotonic()
-        await _listen(call, line, began_s)
-        onset_s = began_s + before / RATE + says.begins_s
+        await listen(call, line, began_s)
+        onset_s = began_s + before_s + says.begins_s
         found = quieter(call.parts.output, onset_s)
     if found is None:
         return None
     return Quieter(written_s=found.written_s - onset_s, heard_s=found.heard_s - onset_s)
 
 
-async def _listen(call: OnCall, line: PCM, began_s: float) -> None:
-    """Hand the line in as it comes: a frame when its last sample has been spoken."""
-    size = round(RATE * FRAME_S)
-    for place in range(len(line) // size):
-        await until(began_s + (place + 1) * FRAME_S)
-        piece = line[place * size : (place + 1) * size].tobytes()
-        await call.worker.queue_frame(InputAudioRawFrame(piece, RATE, 1))
-
-
 async def rows(*, quick: bool) -> list[Row]:
     """By the transport's writes and at the far end, ours beside the default strategies."""
     took: dict[Who, list[Quieter]] = {"ours": [], "stock": []}
-    for seed in range(1 if quick else 3):
+    for seed in range(1 if quick else 6):
         for text in UTTERANCES[:2] if quick else UTTERANCES:
             says = utterance(text, text)
             found = await asyncio.gather(*(gives_way(who, says, seed) for who in took))
@@ -99,15 +76,13 @@ async def rows(*, quick: bool) -> list[Row]:
     ):
         ms = {who: [getattr(one, field) * 1_000 for one in took[who]] for who in took}
         made.append(
-            Row(
-                name=f"speech onset -> {name}",
+            beside(
+                f"speech onset -> {name}",
+                ms["ours"],
+                ms["stock"],
                 unit="ms",
-                ours=middle(ms["ours"]),
-                stock=middle(ms["stock"]),
                 stock_is="its first reaction: silence, at its own detector's word",
                 budget=budget,
-                spread=quartiles(ms["ours"]),
-                n=len(ms["ours"]),
                 how="eSpeak callers over a tone, real Silero on both sides: manners.vad() and"
                 " the host's own",
             )

@@ -1,37 +1,18 @@
-"""How much more does a call cost with us in it? Pairs of ours and theirs, in turn first."""
+"""What do several hosts cost in the same minute? Each in turn, and another one first every time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from .row import Row, middle, quartiles
 from .script import turned
 
 
-async def row(
-    name: str,
-    stock_is: str,
-    how: str,
-    *,
-    ours: Callable[[], Awaitable[float]],
-    stock: Callable[[], Awaitable[float]],
-    pairs: int,
-    ratio_budget: float | None,
-) -> Row:
-    """Microseconds of both; the row's ratio is that of the medians."""
-    ours_us: list[float] = []
-    stock_us: list[float] = []
-    for pair in range(pairs):
-        for measure, took_us in turned([(ours, ours_us), (stock, stock_us)], pair):
-            took_us.append(await measure())
-    return Row(
-        name=name,
-        unit="us",
-        ours=middle(ours_us),
-        stock=middle(stock_us),
-        stock_is=stock_is,
-        ratio_budget=ratio_budget,
-        spread=quartiles(ours_us),
-        n=pairs,
-        how=how,
-    )
+async def interleaved(
+    sides: Mapping[str, Callable[[], Awaitable[float]]], rounds: int
+) -> dict[str, list[float]]:
+    """So many figures of each; the n-th of all belong together."""
+    took: dict[str, list[float]] = {side: [] for side in sides}
+    for count in range(rounds):
+        for side in turned(list(sides), count):
+            took[side].append(await sides[side]())
+    return took

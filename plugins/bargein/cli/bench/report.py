@@ -29,12 +29,12 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
 
 def table(rows: Sequence[Row]) -> str:
     """Lines of text in columns."""
-    head = ("", "ours", "middle half", "stock", "ratio", "budget", "met", "stock is")
+    head = ("", "host", "ours", "middle half", "stock", "ratio", "budget", "met", "stock is")
     lines = [head, *(_cells(row) for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     text = [
         "  ".join(
-            cell.ljust(width) if place in (0, len(head) - 1) else cell.rjust(width)
+            cell.ljust(width) if place in (0, 1, len(head) - 1) else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
@@ -44,16 +44,14 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    sign = "" if not row.strict else ">" if row.more_is_better else "<"
     budgets = [
         *([] if row.budget is None else [f"{row.budget:g} {row.unit}"]),
-        *(
-            []
-            if row.ratio_budget is None
-            else [f"{'<' if row.strict else ''}{row.ratio_budget:g}x"]
-        ),
+        *([] if row.ratio_budget is None else [f"{sign}{row.ratio_budget:g}x"]),
     ]
     return (
         row.name,
+        row.host,
         f"{_short(row.ours)} {row.unit}",
         "" if row.spread is None else f"{_short(row.spread[0])}..{_short(row.spread[1])}",
         "" if row.stock is None else _short(row.stock),

@@ -57,7 +57,7 @@ async def _heard_after(call: OnCall, at_s: float) -> float:
 
 async def rows(*, quick: bool) -> list[Row]:
     """One figure, pair by pair in the same calls."""
-    pairs = [await once() for _ in range(3 if quick else 12)]
+    pairs = [await once() for _ in range(2 if quick else 8)]
     ours, plain = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return [
         Row(

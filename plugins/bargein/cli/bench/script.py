@@ -33,6 +33,23 @@ INTERRUPTIONS = (
     "wait that is the wrong doctor",
     "but I already have an appointment",
 )
+
+
+class LongTalk:
+    """What happens over and over in a long call, whatever the host."""
+
+    every_s = 10.0
+    reply = "is the number of what I tell you now and you should write it down for later"
+
+    @staticmethod
+    def said(place: int) -> tuple[tuple[float, str], ...]:
+        """When the caller says what, from the beginning of the agent's turn or so."""
+        if place % 3 == 2:
+            return ((1.5, "no wait I meant Thursday"),)
+        return ((1.0, "uh-huh"), (7.0, "and what else should I bring"))
+
+
+LONG_TALK = LongTalk()
 AUDIBLE = 60
 """Louder than this is heard: half a thousandth of full scale, under the tail of a fade."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,8 +15,8 @@ from bargein.livekit import Bargein
 from bargein.testing.livekit_parts import EAR_RATE
 from bargein.testing.tones import WORD_S
 
-from .. import pairs
-from ..row import Row
+from ..pairs import interleaved
+from ..row import Row, beside
 from .host import Who, on_call
 from .passing import PassOutput, PassSTT, PassVAD
 
@@ -30,7 +31,9 @@ def passed(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "stt": PassSTT(options["stt"]), "vad": PassVAD(options["vad"])}
 
 
-async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> float:
+async def per_frame_us(
+    who: Who, lasts_s: float, *, silero: bool = False, passing: bool = False
+) -> float:
     """Microseconds of processor time for every 20 ms of a call in which the agent speaks."""
     dice = np.random.default_rng(0)
     caller = dice.normal(0, 200, round(EAR_RATE * (lasts_s + 2))).astype(np.int16)
@@ -42,10 +45,10 @@ async def per_frame_us(who: Who, lasts_s: float, *, silero: bool = False) -> flo
             if silero:
                 options["vad"] = _silero()
             call = await stack.enter_async_context(
-                on_call(who, manners=Bargein, wrap=passed, **options)
+                on_call(who, manners=Bargein, wrap=passed if passing else None, **options)
             )
             calls.append(call)
-            if who != "ours":
+            if passing:
                 PassOutput.place(call.session)
         speeches = []
         for call in calls:
@@ -70,26 +73,48 @@ def _silero() -> Any:
     return silero.VAD.load()
 
 
-async def rows(*, quick: bool) -> list[Row]:
-    """Our wrappers beside those that do nothing, and whole sessions with Silero."""
-    count, lasts_s = (2, 1.0) if quick else (4, 3.0)
+async def rows(quick: bool) -> list[Row]:
+    """Our wrappers beside those that do nothing, beside none, and whole sessions with Silero."""
+    rounds, lasts_s = (2, 1.0) if quick else (3, 2.5)
+
+    def side(who: Who, **options: bool) -> Callable[[], Awaitable[float]]:
+        return lambda: per_frame_us(who, lasts_s, **options)
+
+    took = await interleaved(
+        {
+            "ours": side("ours"),
+            "passing": side("stock", passing=True),
+            "stock": side("stock"),
+            "ours, Silero": side("ours", silero=True),
+            "stock, Silero": side("stock", silero=True),
+        },
+        rounds,
+    )
+    how = "the caller's audio at 50 frames a second while the agent speaks, scripted detection"
     return [
-        await pairs.row(
-            "CPU per 20 ms of a call, our wrappers",
-            "pass-through wrappers",
-            "the caller's audio at 50 frames a second while the agent speaks, scripted detection",
-            ours=lambda: per_frame_us("ours", lasts_s),
-            stock=lambda: per_frame_us("stock", lasts_s),
-            pairs=count,
+        beside(
+            "CPU per 20 ms of a call, ours added",
+            took["ours"],
+            took["passing"],
+            unit="us",
+            stock_is="wrappers that pass on",
             ratio_budget=RATIO,
+            how=how,
         ),
-        await pairs.row(
-            "CPU per 20 ms of a call, with Silero",
-            "pass-through wrappers",
-            "the same with LiveKit's Silero, whose one inference serves the session and us",
-            ours=lambda: per_frame_us("ours", lasts_s, silero=True),
-            stock=lambda: per_frame_us("stock", lasts_s, silero=True),
-            pairs=max(2, count - 1),
-            ratio_budget=None,
+        beside(
+            "CPU per 20 ms of a call, ours added",
+            took["ours"],
+            took["stock"],
+            unit="us",
+            stock_is="no wrappers",
+            how=how,
+        ),
+        beside(
+            "CPU per 20 ms of a call, all of it",
+            took["ours, Silero"],
+            took["stock, Silero"],
+            unit="us",
+            stock_is="LiveKit's default, none of ours",
+            how="the same with LiveKit's Silero, whose one inference serves the session and us",
         ),
     ]

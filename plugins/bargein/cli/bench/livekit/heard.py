@@ -16,7 +16,7 @@ from ..script import until
 from .host import STOCK, on_call
 
 AT_ONCE = 8
-UNTIL_S = 7.0
+UNTIL_S = 4.5
 
 
 @cache
@@ -38,14 +38,14 @@ async def cut(side: Side, at_s: float, word_times: bool) -> int:
     return words_off(said, VOICE_RATE, whole, written)
 
 
-async def rows(*, quick: bool, count: int = 36) -> list[Row]:
+async def rows(*, quick: bool, count: int) -> list[Row]:
     """Both kinds of voices, and what the host makes of some of the same cuts."""
-    count = 6 if quick else count
+    count = 12 if quick else count
     return await cuts.rows(
         cut,
         count=count,
         at_once=AT_ONCE,
-        until_s=UNTIL_S / 3 if quick else UNTIL_S,
+        until_s=UNTIL_S / 2 if quick else UNTIL_S,
         stock_is=STOCK["stock"],
-        stock_count=max(3, count // 6),
+        stock_count=max(3, count // 10),
     )

@@ -18,8 +18,12 @@ from bargein.testing.tones import PCM, WORD_S, Voice, metronome
 
 from ..script import LATENCY_S, until
 
-Who: TypeAlias = Literal["ours", "stock", "min_words_2"]
-STOCK: dict[Who, str] = {"stock": "LiveKit's default", "min_words_2": "min_words=2"}
+Who: TypeAlias = Literal["ours", "stock", "min_words_2", "min_words_3"]
+STOCK: dict[Who, str] = {
+    "stock": "LiveKit's default",
+    "min_words_2": "min_words=2",
+    "min_words_3": "min_words=3",
+}
 """What each stock host is called in the table."""
 SILENCE_S = 0.25
 """How long after the caller's last sound the detector says so."""
@@ -93,8 +97,8 @@ Wrap: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 def _stock(who: Who, wrap: Wrap | None) -> Callable[[Bargein, dict[str, Any]], AgentSession[Any]]:
     def session(_: Bargein, options: dict[str, Any]) -> AgentSession[Any]:
         interruption: dict[str, Any] = {"mode": "vad"}  # as self-hosted, where no cloud listens
-        if who == "min_words_2":
-            interruption["min_words"] = 2
+        if who.startswith("min_words"):
+            interruption["min_words"] = int(who[-1])
         options["turn_handling"] = {**options["turn_handling"], "interruption": interruption}
         # No echo to be cancelled in the first seconds, as `Bargein.session` has it.
         options.setdefault("aec_warmup_duration", None)

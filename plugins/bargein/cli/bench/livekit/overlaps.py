@@ -13,7 +13,7 @@ from ..row import Row, middle, quartiles
 from ..script import REPLY, silent_ms, until
 from .host import STOCK, OnCall, Who, between, on_call
 
-HOSTS: tuple[Who, ...] = ("ours", "stock", "min_words_2")
+HOSTS: tuple[Who, ...] = ("ours", "stock", "min_words_2", "min_words_3")
 COUGH = ""
 BACKCHANNELS = ((1.5, "right okay"), (4.0, COUGH), (6.5, "uh-huh"))
 """When, from the agent's first sound, and what."""
@@ -77,13 +77,13 @@ def _leaked(call: OnCall) -> int:
 
 
 async def rows(*, quick: bool) -> list[Row]:
-    """Four figures, each beside the default and beside the count of words."""
+    """Four figures, each beside the default and beside both counts of words."""
     times = 1 if quick else 3
     made = await asyncio.gather(*(listened(who) for _ in range(times) for who in HOSTS))
     rows: list[Row] = []
     for name, unit, field in (
         ("agent inaudible", "ms", "silent_ms"),
-        ("words in chat_ctx", "words", "words"),
+        ("words in the context", "words", "words"),
         ("words in the next turn", "words", "leaked"),
         ("extra LLM runs", "count", "llm_runs"),
     ):
