@@ -12,7 +12,7 @@ from itertools import islice
 from random import Random
 from statistics import fmean
 
-from bargein.core.floor import State
+from bargein.core.state import State
 from bargein.language.standard import standard_rules
 
 from .apart import apart
