@@ -130,6 +130,11 @@ class EitherHost(ABC):
         known = sum(len(text.split()) for text in self.said("assistant"))
         assert known <= self.words_heard + give
 
+    def knew_all_that_was_heard(self, give: float = 1.2) -> None:
+        """Nor has it less."""
+        known = sum(len(text.split()) for text in self.said("assistant"))
+        assert known >= self.words_heard - give
+
     def told_the_truth(self, text: str = CODE) -> None:
         """A receipt says delivered of what was heard in full, and of nothing else."""
         for one in self.receipts:

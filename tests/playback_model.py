@@ -54,6 +54,8 @@ class Mark:
     name: str
     protected: bool
     ends: str | None
+    behind: bool = False
+    """It came behind a yield that has not been heard."""
 
 
 @dataclass(slots=True)
@@ -221,6 +223,7 @@ class Ear:
         mark = self.queue.popleft()
         assert isinstance(mark, Mark), f"{name} overtook {mark}"
         assert mark.name == name  # in order, and each of them once
+        assert not (mark.behind and self.cutting), "it overtook the end of a yield"
         if mark.ends is None:
             return
         whole_ms = self.received_ms.pop(mark.ends, 0.0)
@@ -385,6 +388,9 @@ class Ear:
     def _forget(self) -> None:
         """It is silent now: of what was dropped, nothing follows."""
         self.stop_at, self.cutting, self.silent = None, False, False
+        for one in self.queue:
+            if isinstance(one, Mark):
+                one.behind = False  # of the next one it is not
         self.queue = deque(one for one in self.queue if isinstance(one, Mark) or not one.doomed)
         self.words = {
             name: [one for one in words if not one.doomed] for name, words in self.words.items()

@@ -161,8 +161,9 @@ class Rig:
 
     def said(self, who: str) -> list[str]:
         """What the context says that somebody said, the greeting left out."""
-        messages = [m for m in self.context.get_messages()[1:] if m["role"] == who]
-        return [m["content"] for m in messages if "content" in m]  # a function call has none
+        messages = [m for m in self.context.get_messages() if m["role"] == who]
+        said = [m["content"] for m in messages if "content" in m]  # a function call has none
+        return said[1:] if who == "user" else said
 
     def passed(self, kind: type[Frame]) -> list[Frame]:
         return [frame for frame in self.tap.frames if isinstance(frame, kind)]

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from bargein import Delivery
+from bargein import (
+    Decision,
+    Delivery,
+    DuckPlayout,
+    FileReceipt,
+    PausePlayout,
+    ResumePlayout,
+    YieldFloor,
+)
 from bargein.testing import virtual_time
 from bargein.testing.virtual_time import VirtualTimeLoop
 from either_host import CODE, HOSTS, SAYS, EitherHost
@@ -18,6 +26,7 @@ CALLS = many(15, 500)
 SENTENCES = ("mm-hm", "right okay", "no wait I meant Thursday", "hang on a second", "what", "yes")
 SENTENCES += ("please go on", "is there a lift", "stop", "uh")
 REPLIES = ["Of course.", SAYS, "Shall I book it for you now?", "There is one beside the entrance."]
+TEXTS = (SAYS, CODE, *REPLIES)
 
 
 async def overlaps(call: EitherHost, dice: Random) -> None:
@@ -50,6 +59,32 @@ async def overlaps(call: EitherHost, dice: Random) -> None:
     await call.quiet(2)
 
 
+def is_explained(decided: list[Decision]) -> None:
+    """The agent is only silent where a decision says so, and not for ever; what it said is what
+    was heard and what was not."""
+    ducked = paused = False
+    for one in decided:
+        match one:
+            case DuckPlayout():
+                assert not ducked
+                ducked = True
+            case PausePlayout():
+                assert ducked
+                assert not paused
+                paused = True
+            case ResumePlayout():
+                assert ducked
+                ducked = paused = False
+            case YieldFloor():
+                ducked = paused = False
+                assert any((one.heard + one.unheard).strip() in text for text in TEXTS)
+            case FileReceipt():
+                assert one.heard + one.unheard == CODE
+            case _:
+                pass
+    assert not ducked
+
+
 @pytest.mark.parametrize("name", sorted(HOSTS))
 def test_whatever_is_said_over_whomever_is_kept_once_and_known_as_heard(name: str) -> None:
     pytest.importorskip({"pipecat": "pipecat", "livekit": "livekit.agents"}[name])
@@ -66,16 +101,22 @@ def test_whatever_is_said_over_whomever_is_kept_once_and_known_as_heard(name: st
     @example(luck=27)  # Pipecat counted its words from ahead, and a code was said twice
     @example(luck=50590)  # LiveKit dropped what interrupted a speech that a code waited behind
     def calls(luck: int) -> None:
+        decided: list[Decision] = []
+
         async def held() -> Any:
             call = HOSTS[name](replies=REPLIES * 3)
+            call.manners.add_event_handler("on_decision", lambda _, one: decided.append(one))
             return await call.run(lambda call: overlaps(call, Random(luck)), within_s=400)
 
         call = virtual_time.run(held())
         assert call.complaints == []
         call.kept_every_word()
-        call.knew_what_was_heard(give=1.2 + sum("Yield" in one for one in call.decided))
+        broken = sum(isinstance(one, YieldFloor) for one in decided)  # half a word for each
+        call.knew_what_was_heard(give=1 + broken / 2)
+        call.knew_all_that_was_heard(give=1 + broken / 2)
         call.told_the_truth()
         assert {one.state for one in call.receipts} <= {Delivery.DELIVERED}
+        is_explained(decided)
         assert not call.manners.busy
 
     calls()

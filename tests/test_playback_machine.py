@@ -125,7 +125,7 @@ class Voices(RuleBasedStateMachine):
         self.count += 1
         name = f"m{self.count}"
         self.voice.put_mark(name, protected=protected, ends=ends)
-        self.ear.queue.append(Mark(name, protected, ends))
+        self.ear.queue.append(Mark(name, protected, ends, behind=self.ear.cutting))
 
     def end(self, _: Random) -> None:
         speech, self.speech = self.speech, None

@@ -100,6 +100,8 @@ class _Mark(Generic[T]):
     protected: bool
     ends: str | None = None
     """The stream that this mark ends."""
+    behind: bool = False
+    """True for one that came behind a cut which has not been heard."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -288,7 +290,8 @@ class Playback(Generic[T]):
         """Queue a mark behind what is there; ``ends`` names the stream it closes."""
         if ends is not None and ends not in self._dead and ends not in self._over:
             self._end(ends)
-        self._items.append(_Mark(mark=mark, protected=protected, ends=ends))
+        behind = self._stop is not None and self._stop.cut
+        self._items.append(_Mark(mark=mark, protected=protected, ends=ends, behind=behind))
 
     def put_word(
         self, word: T, *, text: str, at_ms: float, stream: str = "", protected: bool = False
@@ -536,6 +539,9 @@ class Playback(Generic[T]):
         while self._items and not self._silent and not self._cut_due:
             item = self._items[0]
             if isinstance(item, _Mark):
+                if item.behind and self._stop is not None and self._stop.cut:
+                    self._stopped(now_ms, out)
+                    continue
                 self._say_rest(item)
                 if self._sounding:
                     # Words that began before the mark must not be overtaken by it.
