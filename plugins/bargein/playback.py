@@ -233,6 +233,7 @@ class Playback(Generic[T]):
         self._stop: _Stop | None = None
         self._silent = False
         self._cut_due = False
+        self._hush_ms = 0.0  # how long the silence behind the last stop is
         self._padded_until_ms = 0.0  # when the silence behind a stop will have sounded
         self._laid_ms = 0.0  # let out since a transport that collects chunks had nothing left over
 
@@ -374,7 +375,7 @@ class Playback(Generic[T]):
             self._drop(everything=everything)
         elif self._silent or not self.sounding:
             self._stop, self._silent, self._cut_due = None, False, True
-            self._padded_until_ms = 0.0
+            self._padded_until_ms = self._hush_ms = 0.0
             self._drop(everything=everything)
         else:
             self._plan(stop_at, cut=True, everything=everything)
@@ -434,8 +435,11 @@ class Playback(Generic[T]):
         One that has lost time, because the machine was busy, sounds later than the play clock
         says: words that are still on their way through it have not been heard.
         """
-        late_ms = 0.0 if self._edge_ms is None else at_ms - self._edge_ms
-        if self._edge_ms is None or late_ms <= _LATE_MS:
+        if self._edge_ms is None:
+            return
+        # A transport that was told of a cut while the last chunk waits would throw that away.
+        late_ms = at_ms - self._edge_ms - (self._hush_ms if self._cut_due else 0.0)
+        if late_ms <= (1.0 if self._cut_due else _LATE_MS):
             return
         self._edge_ms += late_ms
         self._until_ms += late_ms
@@ -564,8 +568,9 @@ class Playback(Generic[T]):
             out.append(self._piece(item, stop))
         sounded = self._edge_ms is None or self._edge_ms <= now_ms
         if self._stop is not None and not self._items:
-            # The voice ran dry before it reached its stopping place.
-            if sounded:
+            # The voice ran dry. At its stopping place the silence behind that is due now: a transport
+            # that collects chunks keeps the end of the word until it has a whole one.
+            if sounded or self._reached(self._stop):
                 self._stopped(now_ms, out)
         elif sounded and not self._cut_due and (self._silent or not self._items):
             self._edge_ms = None
@@ -753,16 +758,26 @@ class Playback(Generic[T]):
         samples = np.frombuffer(bytes(pcm), "<i2")
         return dip_ms(samples[:: audio.channels], audio.rate)
 
+    def _reached(self, stop: _Stop) -> bool:
+        """Has everything been let out up to there?"""
+        known = self._streams.get(stop.stream)
+        return (
+            known is not None
+            and stop.stream == self._head
+            and known.released_ms >= stop.at_ms - 1e-6
+        )
+
     def _stopped(self, now_ms: float, out: list[Out[T]]) -> None:
         """The stopping place is reached."""
         stop, self._stop = self._stop, None
         assert stop is not None
+        self._hush_ms = 0.0
         last = self._past[-1] if self._past else None
         if last is not None and self._pad_ms > 0:
             # To the end of a whole chunk, or what is left over would delay the voice at a resume.
             pad_ms = self._pad_ms + -self._laid_ms % self._pad_ms
             pad = bytes(last.bytes_of(pad_ms))
-            self._laid_ms = 0.0
+            self._laid_ms, self._hush_ms = 0.0, pad_ms
             from_ms = max(self._edge_ms or now_ms, now_ms)
             self._padded_until_ms = from_ms + pad_ms
             out.append(
