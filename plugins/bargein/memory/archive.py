@@ -76,12 +76,13 @@ class Archive:
             return []
         if broken:
             self._report("store: a record", broken[0])
-        return found
+        return [one for one in found if one.message_id not in self._messages]  # not this call's own
 
     def happened(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, MessageLocked):
             self._messages[event.message_id] = event
+            self._keep(event)
         elif isinstance(event, PlayoutStarted) and event.message_id in self._messages:
             self._began[event.message_id] = self._now()
             self._early.pop(event.message_id, None)
@@ -131,6 +132,20 @@ class Archive:
         self.receipts[message_id] = receipt
         self._write(receipt, None)
         self._acknowledged(receipt)
+
+    def _keep(self, message: MessageLocked) -> None:
+        """Until there is a receipt: a process that is killed makes none."""
+        if self._records is not None and message.on_cut is not OnCut.REPORT:
+            left = Undelivered(
+                message_id=message.message_id,
+                text=message.text,
+                on_cut=message.on_cut,
+                broken_by=message.broken_by,
+                attempts=message.attempts + 1,
+                heard=message.heard,
+            )
+            put = partial(self._records.put_undelivered, left)
+            self._writer.write(f"receipt:{message.message_id}", put)
 
     def _write(self, receipt: Receipt, left: Undelivered | None) -> None:
         if self._records is not None:
