@@ -359,6 +359,8 @@ class Ear:
         fading = {name: [one for one in words if one.doomed] for name, words in self.words.items()}
         padded_ms = self.padded_ms
         self._forget()
+        for name, words in (self.fading or {}).items():
+            fading[name] = [*words, *fading.get(name, [])]
         self.fading = fading  # what the transport has is on its way, unless that was cleared
         if cleared_at_ms is None:
             self.fading_until_ms, self.padded_ms = self.edge_ms or 0.0, padded_ms

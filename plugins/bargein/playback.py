@@ -263,6 +263,7 @@ class Playback(Generic[T]):
         if not pcm or dead:
             return
         known = self._goes_on(stream)
+        known.protected = known.protected or protected
         if known.form != (rate, channels):
             # Half a sample of another kind would turn all that follows into noise.
             known.broken, known.form = b"", (rate, channels)
@@ -284,7 +285,6 @@ class Playback(Generic[T]):
             at_ms=known.received_ms,
         )
         known.received_ms += audio.ms
-        known.protected = known.protected or protected
         self._items.append(audio)
 
     def put_mark(self, mark: T, *, protected: bool = False, ends: str | None = None) -> None:
