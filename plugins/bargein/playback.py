@@ -568,8 +568,8 @@ class Playback(Generic[T]):
             out.append(self._piece(item, stop))
         sounded = self._edge_ms is None or self._edge_ms <= now_ms
         if self._stop is not None and not self._items:
-            # The voice ran dry. At its stopping place the silence behind that is due now: a transport
-            # that collects chunks keeps the end of the word until it has a whole one.
+            # The voice ran dry. At its stopping place the silence behind that is due now: a
+            # transport that collects chunks keeps the end of the word until it has a whole one.
             if sounded or self._reached(self._stop):
                 self._stopped(now_ms, out)
         elif sounded and not self._cut_due and (self._silent or not self._items):
