@@ -108,6 +108,8 @@ class Ear:
     fading: dict[str, list[Said]] | None = None
     """Words that were dropped when they may have been on their way already."""
     fading_until_ms: float = 0.0
+    kept_until_ms: float = 0.0
+    """Words that nothing drops may be on their way until then, though it was cleared."""
     tail: str | None = None
     """The stream whose word a yield finishes."""
     everything: bool = False
@@ -144,7 +146,7 @@ class Ear:
                     if at_once:  # what was asked since then counts
                         self.gain, self.aims, self.aimed_ms = gain, aims, aimed_ms
         sounds = self.edge_ms is not None and self.edge_ms > now_ms
-        dry = not self.past or not self.queue
+        dry = not self.queue or not (self.past or self.padded_ms > now_ms)
         if self.stop_at is not None and dry and not (self.cutting or sounds):
             self.silent = True
         self._goes_on(now_ms)
@@ -160,7 +162,8 @@ class Ear:
             lookahead_ms = LOOKAHEAD_MS if self.aims == 1 else DUCKED_LOOKAHEAD_MS
             assert ahead_ms > lookahead_ms - CHUNK_MS - 1e-3, "silent without a decision"
         else:
-            assert ahead_ms > 0 or self.fading, "a mark waits for nothing"
+            waits = ahead_ms > 0 or self.kept_until_ms > now_ms or self.fading
+            assert waits, "a mark waits for nothing"
 
     def _sound(self, out: AudioOut[str], now_ms: float) -> None:
         assert self.queue, "a sample that never came in"
@@ -311,6 +314,7 @@ class Ear:
         back = self.voice.rewound_samples - self.repeated
         self.repeated += back
         back_ms = 0.0
+        come_ms = self.released_ms.get(self.head, 0.0)
         while back > 0:
             sound = self.past.pop()
             assert sound.stream == self.head
@@ -326,6 +330,9 @@ class Ear:
             self.released_ms[self.head] = sound.at_ms
             self.sounded_ms = min(self.sounded_ms, sound.at_ms)
             self.queue.appendleft(sound)
+        for word in self.words.get(self.head, []):
+            if word.onset_ms <= come_ms:  # once is enough
+                word.onset_ms = min(word.onset_ms, come_ms - back_ms)
         self.until_ms -= back_ms
         assert back_ms <= REWIND_MS + CHUNK_MS
 
@@ -365,6 +372,7 @@ class Ear:
         if cleared_at_ms is None:
             self.fading_until_ms, self.padded_ms = self.edge_ms or 0.0, padded_ms
         else:
+            self.kept_until_ms = self.edge_ms or 0.0
             self.fading_until_ms, self.edge_ms = cleared_at_ms, None
             self.until_ms = min(self.until_ms, cleared_at_ms)
 

@@ -277,6 +277,22 @@ def test_words_that_begin_together_keep_their_order() -> None:
     assert [word for _, word in ear.words] == ["Shall", "book", "that", "a", "one"]
 
 
+def test_words_that_a_stalled_message_is_told_of_keep_their_order() -> None:
+    """It was taken for finished, and times of its words lie far behind what came of it."""
+    voice = Playback[str]()
+    ear = Ear(voice)
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="m", like="")
+    for at_ms, word in ((100, "one"), (2_000, "two"), (2_000, "three")):
+        voice.put_word(word, text=word, at_ms=at_ms, stream="m")
+        if word == "two":
+            voice.put_mark("end", ends="m")
+            ear.listen(3_000)
+    voice.put_audio(samples(RATE, 2 * RATE), rate=RATE, stream="m", like="")
+    voice.put_mark("end again", ends="m")
+    ear.listen(9_000)
+    assert [word for _, word in ear.words] == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize("numbers", [{"chunk_ms": 0}, {"chunk_ms": 800}, {"duck_db": 3}])
 def test_impossible_numbers_are_named(numbers: dict[str, float]) -> None:
     (name, value), *_ = numbers.items()

@@ -311,14 +311,7 @@ class Playback(Generic[T]):
         if over is not None:
             self._late(over, stream, entry)
             return
-        known = self._stream(stream)
-        if text:
-            self._last_until(known, stream, at_ms)
-            insort(known.onsets, (at_ms, text), key=_first)
-            entry.at_ms = known.middle(at_ms)
-        elif known.onsets:
-            entry.at_ms = max(at_ms, known.middle(at_ms))  # a mark comes behind the word it is at
-        self._wait(known, stream, entry)
+        self._place(self._stream(stream), stream, entry)
 
     def forget_words(self, stream: str) -> int:
         """Better times are known for a stream's words: those that have not been heard are put in
@@ -644,12 +637,23 @@ class Playback(Generic[T]):
 
     def _late(self, over: _Stream[T], stream: str, entry: _Word[T]) -> None:
         """A word of a stream that is over, for all that anybody knows."""
-        if entry.text:
-            insort(over.onsets, (entry.onset_ms, entry.text), key=_first)
         if entry.onset_ms <= over.received_ms + _LATE_WORD_MS:
+            if entry.text:
+                insort(over.onsets, (entry.onset_ms, entry.text), key=_first)
             self._sound(max(self._edge_ms or 0.0, self._until_ms), stream, entry)
         elif not over.cut:
-            insort(over.waiting, entry, key=_heard_at)
+            self._place(over, stream, entry)  # should it go on after all
+
+    def _place(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
+        """It counts as heard about its middle, or that of the word it is at."""
+        onset_ms = entry.onset_ms
+        if entry.text:
+            self._last_until(known, stream, onset_ms)
+            insort(known.onsets, (onset_ms, entry.text), key=_first)
+            entry.at_ms = known.middle(onset_ms)
+        elif known.onsets:
+            entry.at_ms = max(onset_ms, known.middle(onset_ms))
+        self._wait(known, stream, entry)
 
     def _wait(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
         late_ms = known.released_ms - entry.at_ms
