@@ -82,6 +82,7 @@ class Ear:
     released_ms: dict[str, float] = field(default_factory=dict)
     onset_ms: dict[str, float] = field(default_factory=dict)
     """Where the last of them begins."""
+    first_ms: dict[str, float] = field(default_factory=dict)
     over: dict[str, float] = field(default_factory=dict)
     """How long streams were that are over, for all that anybody knows."""
     head: str = ""
@@ -278,8 +279,10 @@ class Ear:
         self.queue.append(sound)
 
     def _as_good_as_said(self, stream: str, whole_ms: float) -> None:
+        late_ms = whole_ms + LATE_WORD_MS
+        wrong = self.first_ms.get(stream, 0.0) > late_ms  # not a word of it where there is sound
         for word in self.words.get(stream, []):
-            if word.onset_ms <= whole_ms + LATE_WORD_MS:
+            if word.onset_ms <= late_ms or wrong:
                 word.onset_ms = min(word.onset_ms, whole_ms)
 
     def told_of(self, word: Said) -> None:
@@ -290,6 +293,7 @@ class Ear:
         if word.text:
             word.onset_ms = max([word.onset_ms, self.onset_ms.get(word.stream, 0.0)])
             self.onset_ms[word.stream] = word.onset_ms
+            self.first_ms.setdefault(word.stream, word.onset_ms)
         if word.onset_ms <= (over_ms := self.over.get(word.stream, -inf)) + LATE_WORD_MS:
             word.onset_ms = over_ms  # it is as good as said
         words.append(word)
@@ -362,7 +366,7 @@ class Ear:
 
     def dropped(self, cleared_at_ms: float | None) -> None:
         """All that may be is forgotten, and what was asked for with it."""
-        self._drop(None, everything=self.everything)
+        self._drop(None, everything=False)
         fading = {name: [one for one in words if one.doomed] for name, words in self.words.items()}
         padded_ms = self.padded_ms
         self._forget()

@@ -470,6 +470,48 @@ def test_an_emergency_while_a_cut_finishes_its_word_drops_what_is_protected_too(
     assert len(ear.pcm) / 16 == pytest.approx(900)
 
 
+def test_what_must_be_heard_behind_an_emergency_survives_the_hosts_interruption() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD, everything=True)
+    voice.put_audio(samples(5, 1600), rate=RATE, stream="code", like="", protected=True)
+    voice.drop()
+    ear.listen(9000)
+    assert ear.pcm.endswith(samples(5, 1600))
+
+
+def test_no_word_is_heard_of_a_message_without_sound() -> None:
+    voice = Playback[str]()
+    ear = Ear(voice)
+    voice.put_word("early", text="early", at_ms=0, stream="m")
+    voice.put_mark("end", ends="m")
+    ear.listen(1000)
+    voice.put_word("late", text="late", at_ms=0, stream="m")
+    ear.listen(2000)
+    assert ear.words == []
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="m", like="")
+    ear.listen(4000)
+    assert [word for _, word in ear.words] == ["early", "late"]
+
+
+def test_what_is_held_behind_an_interruption_is_not_heard_before_the_transport_plays_it() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(640)
+    voice.drop()
+    voice.pause()
+    voice.put_audio(samples(5, RATE), rate=RATE, stream="new", like="")
+    voice.put_word("new", text="new", at_ms=0, stream="new")
+    ear.listen(665)
+    heard = len(ear.pcm) / 16
+    voice.resume()
+    ear.listen(9000)
+    assert ear.words[-1] == (pytest.approx(heard + 150, abs=1), "new")
+
+
 @pytest.mark.parametrize("interrupts", [Playback.cut, Playback.drop])
 def test_a_protected_message_that_stalls_goes_on_behind_an_interruption(
     interrupts: Callable[[Playback[str]], None],

@@ -169,7 +169,7 @@ class Voices(RuleBasedStateMachine):
     def drop(self, dice: Random) -> None:
         cleared_at_ms = self.now_ms if dice.random() < 0.7 else None
         self.voice.drop(cleared_at_ms=cleared_at_ms)
-        self.cut_off_speech(everything=self.ear.everything)
+        self.cut_off_speech(everything=False)
         self.ear.dropped(cleared_at_ms)
 
     def cut_off_speech(self, *, everything: bool) -> None:
