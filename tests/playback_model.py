@@ -2,28 +2,19 @@
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from math import inf
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bargein import StopAt
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
+from playback_level import FADE_MS, PCM, Level
+from playback_words import Said, Words
 
-PCM: TypeAlias = npt.NDArray[np.int16]
-LOOKAHEAD_MS, CHUNK_MS, RAMP_MS, FADE_MS = 80.0, 20.0, 40.0, 6.0
+LOOKAHEAD_MS, CHUNK_MS = 80.0, 20.0
 DUCKED_LOOKAHEAD_MS = 40.0
-DUCK_GAIN = 10 ** (-12 / 20)
 TAIL_MS = {StopAt.NOW: 0.0, StopAt.WORD: 100.0, StopAt.PHRASE: 900.0}
 """How long a voice may go on for the end of what it is saying."""
 REWIND_MS = 600.0
-LATE_WORD_MS = 500.0
-
-
-def samples(dice: np.random.Generator, frames: int, channels: int) -> PCM:
-    """Loud noise: no stretch of it can be taken for another, at whatever level."""
-    return dice.integers(4000, 24000, (frames, channels)).astype("<i2")
 
 
 @dataclass(slots=True)
@@ -59,29 +50,15 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Said:
-    """A word, and whether it can still be heard."""
-
-    name: str
-    stream: str
-    onset_ms: float
-    protected: bool
-    text: str
-    doomed: bool = False
-
-
-@dataclass(slots=True)
 class Ear:
     """Hears what a voice lets out, and knows what it ought to be."""
 
     voice: Playback[str]
     queue: deque[Sound | Mark] = field(default_factory=deque)
-    words: dict[str, list[Said]] = field(default_factory=dict)
-    """What will be said of each stream, in the order in which it was told of."""
+    words: Words = field(default_factory=Words)
+    level: Level = field(default_factory=Level)
     received_ms: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     released_ms: dict[str, float] = field(default_factory=dict)
-    onset_ms: dict[str, float] = field(default_factory=dict)
-    """Where the last of them begins."""
     over: dict[str, float] = field(default_factory=dict)
     """How long streams were that are over, for all that anybody knows."""
     head: str = ""
@@ -92,10 +69,6 @@ class Ear:
     """And what of it is not taken back."""
     sounded_ms: float = 0.0
     """How much of the head's stream came before the last silence."""
-    gain: float = 1.0
-    aims: float = 1.0
-    aimed_ms: float = 0.0
-    """So much has been let out since the level was last asked for."""
     stop_at: StopAt | None = None
     """Where it is to fall silent, or has."""
     cutting: bool = False
@@ -105,13 +78,10 @@ class Ear:
     tail_ms: float = 0.0
     """So much has been let out since it was to fall silent."""
     repeated: int = 0
-    fading: dict[str, list[Said]] | None = None
-    """Words that were dropped when they may have been on their way already."""
-    fading_until_ms: float = 0.0
+    kept_until_ms: float = 0.0
+    """Words that nothing drops may be on their way until then, though it was cleared."""
     tail: str | None = None
     """The stream whose word a yield finishes."""
-    everything: bool = False
-    """The yield that is on its way drops what is protected, too."""
     protected: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
 
@@ -128,8 +98,7 @@ class Ear:
                     assert not any(out.pcm)
                     self.silent = True
                     if self.cutting:
-                        self.gain = 1.0
-                        self.aimed(1.0)  # for what comes behind it
+                        self.level.full()  # for what comes behind it
                     self.padded_ms = out.at_ms + len(out.pcm) * 500 / out.rate / out.channels
                 case MarkOut():
                     self._mark(out.mark)
@@ -139,17 +108,16 @@ class Ear:
                     assert self.cutting, "a yield is over that nobody asked for"
                     assert self.edge_ms is None or self.edge_ms <= now_ms + 1e-6
                     at_once = self.tail is None or self.silent
-                    gain, aims, aimed_ms = self.gain, self.aims, self.aimed_ms
                     self._forget()
-                    if at_once:  # what was asked since then counts
-                        self.gain, self.aims, self.aimed_ms = gain, aims, aimed_ms
+                    if not at_once:  # else what was asked since then counts
+                        self.level.full()
         sounds = self.edge_ms is not None and self.edge_ms > now_ms
-        dry = not self.past or not self.queue
+        dry = not self.queue or not (self.past or self.padded_ms > now_ms)
         if self.stop_at is not None and dry and not (self.cutting or sounds):
             self.silent = True
         self._goes_on(now_ms)
-        if now_ms >= self.fading_until_ms:
-            self.fading = None
+        if now_ms >= self.words.fading_until_ms:
+            self.words.fading = None
 
     def _goes_on(self, now_ms: float) -> None:
         """Nobody has stopped it: then it sounds, as long as there is something to say."""
@@ -157,10 +125,11 @@ class Ear:
             return
         ahead_ms = max(self.edge_ms or now_ms, self.padded_ms) - now_ms
         if isinstance(self.queue[0], Sound):
-            lookahead_ms = LOOKAHEAD_MS if self.aims == 1 else DUCKED_LOOKAHEAD_MS
+            lookahead_ms = LOOKAHEAD_MS if self.level.aims == 1 else DUCKED_LOOKAHEAD_MS
             assert ahead_ms > lookahead_ms - CHUNK_MS - 1e-3, "silent without a decision"
         else:
-            assert ahead_ms > 0 or self.fading, "a mark waits for nothing"
+            waits = ahead_ms > 0 or self.kept_until_ms > now_ms or self.words.fading
+            assert waits, "a mark waits for nothing"
 
     def _sound(self, out: AudioOut[str], now_ms: float) -> None:
         assert self.queue, "a sample that never came in"
@@ -170,7 +139,8 @@ class Ear:
         assert (out.like, out.rate, out.channels) == (sound.stream, sound.rate, channels)
         pcm = np.frombuffer(out.pcm, "<i2").reshape(-1, channels)
         assert 0 < len(pcm) <= len(sound.pcm)
-        self._same(pcm, sound.pcm[: len(pcm)], out.rate)
+        stopping = self.stop_at is not None
+        self.level.same(pcm, sound.pcm[: len(pcm)], out.rate, stopping=stopping)
         lasts_ms = len(pcm) * 1000 / out.rate
 
         # In time: behind what was let out, and no further ahead than a hold may take.
@@ -191,31 +161,10 @@ class Ear:
             self.queue.popleft()
         self.head = out.like
         self.released_ms[out.like] = sound.at_ms
-        self.aimed_ms += lasts_ms
         assert not self.silent, "it speaks though it was stopped"
         if self.stop_at is not None:
             self.tail_ms += lasts_ms
             assert self.tail_ms <= TAIL_MS[self.stop_at] + 2 * FADE_MS, "it talks on and on"
-
-    def _same(self, heard: PCM, source: PCM, rate: int) -> None:
-        """The same samples, at a level that goes where it was asked to, and never in a step."""
-        gains = heard / source
-        for each in gains.T[1:]:
-            assert np.allclose(each, gains[:, 0], atol=5e-4)  # all channels alike
-        level = np.concatenate([[self.gain], gains[:, 0]])
-        assert level.min() > -1e-9
-        assert level.max() <= 1 + 1e-9
-        if self.stop_at is not None:
-            aims = min(self.aims, float(level[-1]))  # it may be fading out
-        else:
-            aims = self.aims
-            assert self.aimed_ms <= RAMP_MS + 1 or abs(level[0] - aims) < 1e-3
-        low, high = sorted((float(level[0]), aims))
-        assert level.min() >= low - 1e-3
-        assert level.max() <= high + 1e-3
-        shortest_ms = 1.0 if self.stop_at is not None else FADE_MS
-        assert np.abs(np.diff(level)).max() <= 1.01 * 1000 / rate / shortest_ms + 1e-3
-        self.gain = float(level[-1])
 
     def _mark(self, name: str) -> None:
         while isinstance(self.queue[0], Sound) and self.queue[0].doomed:
@@ -227,22 +176,14 @@ class Ear:
         if mark.ends is None:
             return
         whole_ms = self.received_ms.pop(mark.ends, 0.0)
-        for one in self.words.get(mark.ends, []):
+        for one in self.words.waiting.get(mark.ends, []):
             said = one.text and one.onset_ms <= whole_ms
             assert not said or not whole_ms, "said, and not told of before the end"
         self.released_ms.pop(mark.ends, None)
         self.over[mark.ends] = max(whole_ms, self.over.get(mark.ends, 0.0))
 
     def _word(self, out: WordOut[str], now_ms: float) -> None:
-        waiting = self.words.get(out.stream, [])
-        found = next((one for one in waiting if one.name == out.word), None)
-        if found is None and self.fading is not None:
-            waiting = self.fading.get(out.stream, [])
-            found = next((one for one in waiting if one.name == out.word), None)
-        assert found is not None, f"{out.word} is heard twice, or was dropped"
-        if found.text:
-            assert found is next(one for one in waiting if one.text), "heard words go back"
-        waiting.remove(found)
+        found = self.words.heard(out.stream, out.word)
         if out.stream in self.released_ms:
             come_ms = self.played_ms(out.stream, now_ms)
             whole_ms = float(self.received_ms[out.stream])
@@ -265,7 +206,7 @@ class Ear:
         for one in self.queue:
             if isinstance(one, Mark) and one.ends == sound.stream:
                 one.ends = None  # it was not the end, but was taken for it
-                self._as_good_as_said(sound.stream, self.received_ms[sound.stream])
+                self.words.may_be_said(sound.stream, self.received_ms[sound.stream])
         if sound.stream in self.over:
             self.received_ms[sound.stream] = self.over.pop(sound.stream)
         self.protected |= {sound.stream} if sound.protected else set()
@@ -274,26 +215,10 @@ class Ear:
         self.released_ms.setdefault(sound.stream, sound.at_ms)
         self.queue.append(sound)
 
-    def _as_good_as_said(self, stream: str, whole_ms: float) -> None:
-        for word in self.words.get(stream, []):
-            if word.onset_ms <= whole_ms + LATE_WORD_MS:
-                word.onset_ms = min(word.onset_ms, whole_ms)
-
     def told_of(self, word: Said) -> None:
         """A word of that stream begins there."""
-        if word.stream in self.dead:
-            return
-        words = self.words.setdefault(word.stream, [])
-        if word.text:
-            word.onset_ms = max([word.onset_ms, self.onset_ms.get(word.stream, 0.0)])
-            self.onset_ms[word.stream] = word.onset_ms
-        if word.onset_ms <= (over_ms := self.over.get(word.stream, -inf)) + LATE_WORD_MS:
-            word.onset_ms = over_ms  # it is as good as said
-        words.append(word)
-
-    def aimed(self, gain: float) -> None:
-        """The voice is to have this level."""
-        self.aims, self.aimed_ms = gain, 0.0
+        if word.stream not in self.dead:
+            self.words.told_of(word, self.over.get(word.stream))
 
     def stopped(self, stop_at: StopAt) -> None:
         """The voice is to fall silent there, and to keep the rest."""
@@ -304,13 +229,14 @@ class Ear:
         """The voice goes on; how far back, it says itself, and must have a reason for."""
         if self.cutting:
             if self.tail is None or self.silent:
-                self.aimed(1.0)  # of what comes behind it
+                self.level.aimed(1.0)  # of what comes behind it
             return
         self.stop_at, self.silent = None, False
-        self.aimed(1.0)
+        self.level.aimed(1.0)
         back = self.voice.rewound_samples - self.repeated
         self.repeated += back
         back_ms = 0.0
+        come_ms = self.released_ms.get(self.head, 0.0)
         while back > 0:
             sound = self.past.pop()
             assert sound.stream == self.head
@@ -326,46 +252,40 @@ class Ear:
             self.released_ms[self.head] = sound.at_ms
             self.sounded_ms = min(self.sounded_ms, sound.at_ms)
             self.queue.appendleft(sound)
+        self.words.taken_back(self.head, come_ms, come_ms - back_ms)
         self.until_ms -= back_ms
         assert back_ms <= REWIND_MS + CHUNK_MS
 
     def cut(self, stop_at: StopAt, *, sounding: bool, everything: bool) -> None:
         """The voice is to fall silent there, and to forget the rest."""
         if self.cutting:
-            self.everything = self.everything or (everything and self.tail is not None)
             self._drop(self.tail, everything=everything)
             if self.tail is None or self.silent:
-                self.gain = 1.0
-                self.aimed(1.0)
+                self.level.full()
             return
         sounding = sounding and not self.silent
         first = next((one.stream for one in self.queue if isinstance(one, Sound)), None)
         self.stop_at, self.tail_ms, self.cutting, self.silent = stop_at, 0.0, True, False
         self.tail = (first or self.head) if sounding else None
-        self.everything = everything and sounding
         if sounding and first is None:  # all is out, and only has to sound: its end is one
-            for word in self.words.get(self.head, []):
-                word.doomed = word.doomed or everything or not word.protected
+            self.words.doom(everything=everything, stream=self.head)
             self.dead |= {*self.over, self.head} - (set() if everything else self.protected)
         else:
             self._drop(self.tail, everything=everything)
         if not sounding:
-            self.gain = 1.0
-            self.aimed(1.0)
+            self.level.full()
 
     def dropped(self, cleared_at_ms: float | None) -> None:
         """All that may be is forgotten, and what was asked for with it."""
-        self._drop(None, everything=self.everything)
-        fading = {name: [one for one in words if one.doomed] for name, words in self.words.items()}
-        padded_ms = self.padded_ms
-        self._forget()
-        for name, words in (self.fading or {}).items():
-            fading[name] = [*words, *fading.get(name, [])]
-        self.fading = fading  # what the transport has is on its way, unless that was cleared
+        self._drop(None, everything=False)
+        edge_ms, padded_ms = self.edge_ms or 0.0, self.padded_ms
+        # What the transport has is on its way, unless that was cleared.
+        self._forget(edge_ms if cleared_at_ms is None else cleared_at_ms)
+        self.level.full()
         if cleared_at_ms is None:
-            self.fading_until_ms, self.padded_ms = self.edge_ms or 0.0, padded_ms
+            self.padded_ms = padded_ms
         else:
-            self.fading_until_ms, self.edge_ms = cleared_at_ms, None
+            self.kept_until_ms, self.edge_ms = edge_ms, None
             self.until_ms = min(self.until_ms, cleared_at_ms)
 
     def _drop(self, tail: str | None, *, everything: bool) -> None:
@@ -383,24 +303,17 @@ class Ear:
         self.queue = kept
         protected = set() if everything else self.protected
         self.dead |= self.over.keys() - protected
-        for words in self.words.values():
-            for word in words:
-                word.doomed = word.doomed or everything or not word.protected
+        self.words.doom(everything=everything)
 
-    def _forget(self) -> None:
+    def _forget(self, fading_until_ms: float | None = None) -> None:
         """It is silent now: of what was dropped, nothing follows."""
         self.stop_at, self.cutting, self.silent = None, False, False
         for one in self.queue:
             if isinstance(one, Mark):
                 one.behind = False  # of the next one it is not
         self.queue = deque(one for one in self.queue if isinstance(one, Mark) or not one.doomed)
-        self.words = {
-            name: [one for one in words if not one.doomed] for name, words in self.words.items()
-        }
+        self.words.forget(fading_until_ms)
         for name in self.dead & set(self.released_ms):
             del self.released_ms[name]
         self.past.clear()
-        self.padded_ms = 0.0
-        self.gain = 1.0
-        self.aimed(1.0)
-        self.tail, self.everything = None, False
+        self.padded_ms, self.tail = 0.0, None

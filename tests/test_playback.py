@@ -277,6 +277,22 @@ def test_words_that_begin_together_keep_their_order() -> None:
     assert [word for _, word in ear.words] == ["Shall", "book", "that", "a", "one"]
 
 
+def test_words_that_a_stalled_message_is_told_of_keep_their_order() -> None:
+    """It was taken for finished, and times of its words lie far behind what came of it."""
+    voice = Playback[str]()
+    ear = Ear(voice)
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="m", like="")
+    for at_ms, word in ((100, "one"), (2_000, "two"), (2_000, "three")):
+        voice.put_word(word, text=word, at_ms=at_ms, stream="m")
+        if word == "two":
+            voice.put_mark("end", ends="m")
+            ear.listen(3_000)
+    voice.put_audio(samples(RATE, 2 * RATE), rate=RATE, stream="m", like="")
+    voice.put_mark("end again", ends="m")
+    ear.listen(9_000)
+    assert [word for _, word in ear.words] == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize("numbers", [{"chunk_ms": 0}, {"chunk_ms": 800}, {"duck_db": 3}])
 def test_impossible_numbers_are_named(numbers: dict[str, float]) -> None:
     (name, value), *_ = numbers.items()
@@ -452,6 +468,48 @@ def test_an_emergency_while_a_cut_finishes_its_word_drops_what_is_protected_too(
     voice.cut(StopAt.NOW, everything=True)
     ear.listen(9000)
     assert len(ear.pcm) / 16 == pytest.approx(900)
+
+
+def test_what_must_be_heard_behind_an_emergency_survives_the_hosts_interruption() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD, everything=True)
+    voice.put_audio(samples(5, 1600), rate=RATE, stream="code", like="", protected=True)
+    voice.drop()
+    ear.listen(9000)
+    assert ear.pcm.endswith(samples(5, 1600))
+
+
+def test_no_word_is_heard_of_a_message_without_sound() -> None:
+    voice = Playback[str]()
+    ear = Ear(voice)
+    voice.put_word("early", text="early", at_ms=0, stream="m")
+    voice.put_mark("end", ends="m")
+    ear.listen(1000)
+    voice.put_word("late", text="late", at_ms=0, stream="m")
+    ear.listen(2000)
+    assert ear.words == []
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="m", like="")
+    ear.listen(4000)
+    assert [word for _, word in ear.words] == ["early", "late"]
+
+
+def test_what_is_held_behind_an_interruption_is_not_heard_before_the_transport_plays_it() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(640)
+    voice.drop()
+    voice.pause()
+    voice.put_audio(samples(5, RATE), rate=RATE, stream="new", like="")
+    voice.put_word("new", text="new", at_ms=0, stream="new")
+    ear.listen(665)
+    heard = len(ear.pcm) / 16
+    voice.resume()
+    ear.listen(9000)
+    assert ear.words[-1] == (pytest.approx(heard + 150, abs=1), "new")
 
 
 @pytest.mark.parametrize("interrupts", [Playback.cut, Playback.drop])

@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from bargein import StopAt
 from bargein.playback import Playback
 from nightly import explore, many
-from playback_model import CHUNK_MS, DUCK_GAIN, Ear, Mark, Said, Sound, samples
+from playback_level import DUCK_GAIN, samples
+from playback_model import CHUNK_MS, Ear, Mark, Sound
+from playback_words import Said
 
 STEPS = many(10_000, 300_000)
 RATES = (8000, 8000, 16000, 24000, 11025, 44100, 48000)
@@ -147,7 +149,7 @@ class Voices(RuleBasedStateMachine):
 
     def duck(self, _: Random) -> None:
         self.voice.duck()
-        self.ear.aimed(DUCK_GAIN)
+        self.ear.level.aimed(DUCK_GAIN)
 
     def pause(self, dice: Random) -> None:
         if self.ear.cutting:
@@ -169,7 +171,7 @@ class Voices(RuleBasedStateMachine):
     def drop(self, dice: Random) -> None:
         cleared_at_ms = self.now_ms if dice.random() < 0.7 else None
         self.voice.drop(cleared_at_ms=cleared_at_ms)
-        self.cut_off_speech(everything=self.ear.everything)
+        self.cut_off_speech(everything=False)
         self.ear.dropped(cleared_at_ms)
 
     def cut_off_speech(self, *, everything: bool) -> None:

@@ -311,14 +311,7 @@ class Playback(Generic[T]):
         if over is not None:
             self._late(over, stream, entry)
             return
-        known = self._stream(stream)
-        if text:
-            self._last_until(known, stream, at_ms)
-            insort(known.onsets, (at_ms, text), key=_first)
-            entry.at_ms = known.middle(at_ms)
-        elif known.onsets:
-            entry.at_ms = max(at_ms, known.middle(at_ms))  # a mark comes behind the word it is at
-        self._wait(known, stream, entry)
+        self._place(self._stream(stream), stream, entry)
 
     def forget_words(self, stream: str) -> int:
         """Better times are known for a stream's words: those that have not been heard are put in
@@ -387,9 +380,11 @@ class Playback(Generic[T]):
             cleared_at_ms: the transport throws away what it was given, too, at that instant: a
                 word whose middle it has not come to will not be heard.
         """
-        everything = self._stop is not None and self._stop.all
-        self._stop, self._silent, self._cut_due = None, False, False
-        self._drop(everything=everything)
+        stop, self._stop = self._stop, None
+        self._silent, self._cut_due = False, False
+        if stop is not None and stop.all:
+            self._drop(only=stop.stream, everything=True)  # what came behind it is of after it
+        self._drop()
         if cleared_at_ms is not None:
             self._sounding = [
                 entry for entry in self._sounding if entry[2].protected or entry[0] <= cleared_at_ms
@@ -644,12 +639,23 @@ class Playback(Generic[T]):
 
     def _late(self, over: _Stream[T], stream: str, entry: _Word[T]) -> None:
         """A word of a stream that is over, for all that anybody knows."""
-        if entry.text:
-            insort(over.onsets, (entry.onset_ms, entry.text), key=_first)
-        if entry.onset_ms <= over.received_ms + _LATE_WORD_MS:
+        if over.received_ms and entry.onset_ms <= over.received_ms + _LATE_WORD_MS:
+            if entry.text:
+                insort(over.onsets, (entry.onset_ms, entry.text), key=_first)
             self._sound(max(self._edge_ms or 0.0, self._until_ms), stream, entry)
         elif not over.cut:
-            insort(over.waiting, entry, key=_heard_at)
+            self._place(over, stream, entry)  # should it go on after all
+
+    def _place(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
+        """It counts as heard about its middle, or that of the word it is at."""
+        onset_ms = entry.onset_ms
+        if entry.text:
+            self._last_until(known, stream, onset_ms)
+            insort(known.onsets, (onset_ms, entry.text), key=_first)
+            entry.at_ms = known.middle(onset_ms)
+        elif known.onsets:
+            entry.at_ms = max(onset_ms, known.middle(onset_ms))
+        self._wait(known, stream, entry)
 
     def _wait(self, known: _Stream[T], stream: str, entry: _Word[T]) -> None:
         late_ms = known.released_ms - entry.at_ms
@@ -772,13 +778,13 @@ class Playback(Generic[T]):
         stop, self._stop = self._stop, None
         assert stop is not None
         self._hush_ms = 0.0
+        from_ms = self._padded_until_ms = max(self._edge_ms or now_ms, now_ms)
         last = self._past[-1] if self._past else None
         if last is not None and self._pad_ms > 0:
             # To the end of a whole chunk, or what is left over would delay the voice at a resume.
             pad_ms = self._pad_ms + -self._laid_ms % self._pad_ms
             pad = bytes(last.bytes_of(pad_ms))
             self._laid_ms, self._hush_ms = 0.0, pad_ms
-            from_ms = max(self._edge_ms or now_ms, now_ms)
             self._padded_until_ms = from_ms + pad_ms
             out.append(
                 AudioOut(
