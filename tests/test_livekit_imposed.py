@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from livekit.agents import Agent, AgentTask, RunContext, StopResponse, function_tool
 
 from bargein.testing.livekit_parts import Call
@@ -84,3 +85,32 @@ async def test_a_caller_is_answered_while_an_uninterruptible_tool_works() -> Non
     await LiveKitRig(agent=desk, replies=[["One moment.", Call("book")], "I am.", "Done."]).run(
         script
     )
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_an_agent_that_nobody_may_interrupt_answers_each_turn_once(ahead: bool) -> None:
+    async def script(rig: LiveKitRig) -> None:
+        rig.voice(True)
+        rig.hears("I would like")
+        await asyncio.sleep(0.4)
+        rig.hears("to book a table")
+        await asyncio.sleep(0.2)
+        rig.voice(False)
+        await rig.until(lambda: bool(rig.said("assistant")))
+        rig.voice(True)
+        rig.hears("for two people")
+        rig.voice(False)
+        await asyncio.sleep(4)
+
+    rig = await LiveKitRig(
+        agent=Agent(instructions="", allow_interruptions=False),
+        replies=lambda seen: ["Yes." if "two" in str(seen.items[-1]) else "For how many?"],
+        turn_handling={
+            "turn_detection": "vad",
+            "endpointing": {"min_delay": 0.25, "max_delay": 0.5},
+            "preemptive_generation": {"enabled": ahead},
+        },
+    ).run(script)
+    assert rig.said("user") == ["I would like to book a table", "for two people"]
+    assert rig.said("assistant") == ["For how many?", "Yes."]
+    assert rig.errors == []
