@@ -64,6 +64,12 @@ async def scheduled(handle: SpeechHandle) -> bool:
     return handle.scheduled and not handle.interrupted
 
 
+def queued(handle: SpeechHandle) -> bool:
+    """Does a speech wait until the session comes to it? One that was begun may still call tools,
+    for as long as they take. A release that does not tell has none that waits."""
+    return handle.scheduled and not getattr(handle, "_generations", True)
+
+
 def closing(session: AgentSession[Any]) -> bool:
     """Is the session coming to its end?"""
     return bool(session._closing)

@@ -371,8 +371,11 @@ class Bargein(Manners[LiveKitCall]):
         if session is None or not call.attached:
             return
         call.speeches.created(event)
-        # The answer to a turn is created before the turn is in the history.
-        if event.user_initiated and not event.speech_handle.allow_interruptions:
+        # The answer to a turn is created before the turn is in the history, and takes none back:
+        # LiveKit says of each that the application has asked for it.
+        handle = event.speech_handle
+        answers = event.source != "say" and handle.input_details.modality == "audio"
+        if event.user_initiated and not (answers or handle.allow_interruptions):
             call.guarded("words", self._words.take_back)
         self._look_around(event)
         call.guarded("agent", self._nodes.around, session.current_agent)

@@ -10,6 +10,8 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 
 from bargein.core.events import MessageLocked
 
+from . import compat
+
 
 @dataclass(slots=True, eq=False)
 class Speech:
@@ -88,8 +90,11 @@ class Speeches:
 
     @property
     def imposed(self) -> bool:
-        """Is there a speech, now or next, that nobody may interrupt?"""
-        return any(not (one.handle.allow_interruptions or one.over) for one in self)
+        """Is there a speech that nobody may interrupt and that has still to begin?"""
+        return any(
+            not (one.handle.allow_interruptions or one.over) and compat.queued(one.handle)
+            for one in self
+        )
 
     def cut(self, *, everything: bool) -> None:
         """Stop what is being said and what would follow; with ``everything``, even what must be
