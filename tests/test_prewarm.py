@@ -54,6 +54,34 @@ def test_a_call_reads_nothing_that_was_read_before(
     assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "0", done.stderr
 
 
+HEARS = """
+import asyncio, sys
+read = []
+sys.addaudithook(
+    lambda name, args: name == "open" and str(args[0]).endswith(".onnx") and read.append(args[0])
+)
+from bargein.pipecat import Bargein
+ear = Bargein().vad()
+assert read, "the model is a file"
+read.clear()
+ear.set_sample_rate(16000)
+asyncio.run(ear.analyze_audio(bytes(4096)))
+print(len(read))
+"""
+
+
+def test_no_call_waits_for_the_model_that_hears_its_caller() -> None:
+    plugins = str(Path(__file__).parents[1] / "plugins")
+    done = subprocess.run(
+        [sys.executable, "-c", HEARS],
+        env={"PYTHONPATH": plugins, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "0", done.stderr
+
+
 @pytest.mark.parametrize("host", [OnLiveKit, OnPipecat])
 def test_a_language_that_there_is_not_is_named_when_the_worker_starts(
     host: type[Manners[object]],  # type: ignore[type-var]

@@ -135,6 +135,7 @@ class BargeinVADAnalyzer(VADAnalyzer):
             scored: told the probability of every window, for a meter of your own.
         """
         super().__init__(sample_rate=sample_rate, params=params)
+        _session()  # read before there is a call that would have to wait for it
         self._ear = ear
         self._scored = scored
         self._window: SileroWindow | None = None
