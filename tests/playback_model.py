@@ -213,7 +213,8 @@ class Ear:
         sound.at_ms = self.received_ms[sound.stream]
         self.received_ms[sound.stream] += sound.ms
         self.released_ms.setdefault(sound.stream, sound.at_ms)
-        self.queue.append(sound)
+        if len(sound.pcm):
+            self.queue.append(sound)
 
     def told_of(self, word: Said) -> None:
         """A word of that stream begins there."""

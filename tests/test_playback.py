@@ -482,6 +482,18 @@ def test_what_must_be_heard_behind_an_emergency_survives_the_hosts_interruption(
     assert ear.pcm.endswith(samples(5, 1600))
 
 
+def test_no_word_is_heard_of_a_code_that_an_emergency_has_the_transport_throw_away() -> None:
+    voice = Playback[str]()
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="code", like="", protected=True)
+    voice.put_word("code", text="code", at_ms=0, stream="code", protected=True)
+    ear = Ear(voice)
+    ear.listen(100)
+    voice.cut(StopAt.WORD, everything=True)
+    voice.drop(cleared_at_ms=100)
+    ear.listen(9000)
+    assert ear.words == []
+
+
 def test_no_word_is_heard_of_a_message_without_sound() -> None:
     voice = Playback[str]()
     ear = Ear(voice)

@@ -101,7 +101,7 @@ class Voices(RuleBasedStateMachine):
         whole = len(there) - len(there) % (2 * speech.channels)
         speech.half = there[whole:]
         sound = np.frombuffer(there[:whole], "<i2").reshape(-1, speech.channels)
-        if len(sound):
+        if raw:
             self.ear.puts(Sound(speech.name, speech.rate, sound, speech.protected))
 
     def word(self, dice: Random) -> None:

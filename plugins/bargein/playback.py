@@ -880,11 +880,12 @@ class Playback(Generic[T]):
             return
         self._laid_ms = 0.0
         edge_ms = self._edge_ms
+        for _, _, word in self._sounding:
+            word.protected = word.protected and not everything
         self._sounding = [
             entry
             for entry in self._sounding
-            if (entry[2].protected and not everything)
-            or (edge_ms is not None and entry[0] < edge_ms)
+            if entry[2].protected or (edge_ms is not None and entry[0] < edge_ms)
         ]
         self._past.clear()
         self._past_ms = 0.0
