@@ -47,6 +47,7 @@ class Mark:
     ends: str | None
     behind: bool = False
     """It came behind a yield that has not been heard."""
+    doomed: bool = False
 
 
 @dataclass(slots=True)
@@ -271,6 +272,8 @@ class Ear:
         self.tail = (first or self.head) if sounding else None
         if sounding and first is None:  # all is out, and only has to sound: its end is one
             self.words.doom(everything=everything, stream=self.head)
+            for one in self.queue:
+                one.doomed = everything and isinstance(one, Mark) and one.ends == self.head
             self.dead |= {*self.over, self.head} - (set() if everything else self.protected)
         else:
             self._drop(self.tail, everything=everything)
@@ -313,7 +316,7 @@ class Ear:
         for one in self.queue:
             if isinstance(one, Mark):
                 one.behind = False  # of the next one it is not
-        self.queue = deque(one for one in self.queue if isinstance(one, Mark) or not one.doomed)
+        self.queue = deque(one for one in self.queue if not one.doomed)
         self.words.forget(fading_until_ms)
         for name in self.dead & set(self.released_ms):
             del self.released_ms[name]
