@@ -7,7 +7,8 @@ import numpy as np
 
 from bargein import StopAt
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
-from playback_level import FADE_MS, PCM, Level
+from playback_level import FADE_MS, Level
+from playback_queue import Mark, Sound
 from playback_words import Said, Words
 
 LOOKAHEAD_MS, CHUNK_MS = 80.0, 20.0
@@ -15,39 +16,6 @@ DUCKED_LOOKAHEAD_MS = 40.0
 TAIL_MS = {StopAt.NOW: 0.0, StopAt.WORD: 100.0, StopAt.PHRASE: 900.0}
 """How long a voice may go on for the end of what it is saying."""
 REWIND_MS = 600.0
-
-
-@dataclass(slots=True)
-class Sound:
-    """A stretch of audio that waits."""
-
-    stream: str
-    rate: int
-    pcm: PCM
-    protected: bool
-    at_ms: float = 0.0
-    doomed: bool = False
-    """A yield drops it, but for the end of what is being said."""
-
-    @property
-    def ms(self) -> float:
-        return len(self.pcm) * 1000 / self.rate
-
-    @property
-    def size(self) -> int:
-        return int(self.pcm.size)
-
-
-@dataclass(slots=True)
-class Mark:
-    """A mark that waits behind audio."""
-
-    name: str
-    protected: bool
-    ends: str | None
-    behind: bool = False
-    """It came behind a yield that has not been heard."""
-    doomed: bool = False
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from bargein import StopAt
 from bargein.playback import Playback
 from nightly import NIGHTLY, many
 from playback_level import DUCK_GAIN, samples
-from playback_model import CHUNK_MS, Ear, Mark, Sound
+from playback_model import CHUNK_MS, Ear
+from playback_queue import Mark, Sound
 from playback_words import Said
 
 STEPS = 200
