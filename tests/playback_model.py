@@ -7,7 +7,8 @@ import numpy as np
 
 from bargein import StopAt
 from bargein.playback import AudioOut, CutOut, MarkOut, Out, Playback, WordOut
-from playback_level import FADE_MS, PCM, Level
+from playback_level import FADE_MS, Level
+from playback_queue import Mark, Sound
 from playback_words import Said, Words
 
 LOOKAHEAD_MS, CHUNK_MS = 80.0, 20.0
@@ -15,38 +16,6 @@ DUCKED_LOOKAHEAD_MS = 40.0
 TAIL_MS = {StopAt.NOW: 0.0, StopAt.WORD: 100.0, StopAt.PHRASE: 900.0}
 """How long a voice may go on for the end of what it is saying."""
 REWIND_MS = 600.0
-
-
-@dataclass(slots=True)
-class Sound:
-    """A stretch of audio that waits."""
-
-    stream: str
-    rate: int
-    pcm: PCM
-    protected: bool
-    at_ms: float = 0.0
-    doomed: bool = False
-    """A yield drops it, but for the end of what is being said."""
-
-    @property
-    def ms(self) -> float:
-        return len(self.pcm) * 1000 / self.rate
-
-    @property
-    def size(self) -> int:
-        return int(self.pcm.size)
-
-
-@dataclass(slots=True)
-class Mark:
-    """A mark that waits behind audio."""
-
-    name: str
-    protected: bool
-    ends: str | None
-    behind: bool = False
-    """It came behind a yield that has not been heard."""
 
 
 @dataclass(slots=True)
@@ -112,7 +81,8 @@ class Ear:
                     if not at_once:  # else what was asked since then counts
                         self.level.full()
         sounds = self.edge_ms is not None and self.edge_ms > now_ms
-        dry = not self.queue or not (self.past or self.padded_ms > now_ms)
+        waits = self.past or self.padded_ms > now_ms
+        dry = not self.queue or (isinstance(self.queue[0], Sound) and not waits)
         if self.stop_at is not None and dry and not (self.cutting or sounds):
             self.silent = True
         self._goes_on(now_ms)
@@ -187,7 +157,7 @@ class Ear:
         if out.stream in self.released_ms:
             come_ms = self.played_ms(out.stream, now_ms)
             whole_ms = float(self.received_ms[out.stream])
-            assert come_ms >= min(found.onset_ms, whole_ms) - 1.0, "heard before it sounds"
+            assert come_ms >= min(found.may_ms, whole_ms) - 1.0, "heard before it sounds"
 
     def played_ms(self, stream: str, now_ms: float) -> float:
         """How much of a stream the listener has heard, what is being said again left out."""
@@ -213,7 +183,8 @@ class Ear:
         sound.at_ms = self.received_ms[sound.stream]
         self.received_ms[sound.stream] += sound.ms
         self.released_ms.setdefault(sound.stream, sound.at_ms)
-        self.queue.append(sound)
+        if len(sound.pcm):
+            self.queue.append(sound)
 
     def told_of(self, word: Said) -> None:
         """A word of that stream begins there."""
@@ -269,6 +240,8 @@ class Ear:
         self.tail = (first or self.head) if sounding else None
         if sounding and first is None:  # all is out, and only has to sound: its end is one
             self.words.doom(everything=everything, stream=self.head)
+            for one in self.queue:
+                one.doomed = everything and isinstance(one, Mark) and one.ends == self.head
             self.dead |= {*self.over, self.head} - (set() if everything else self.protected)
         else:
             self._drop(self.tail, everything=everything)
@@ -311,7 +284,7 @@ class Ear:
         for one in self.queue:
             if isinstance(one, Mark):
                 one.behind = False  # of the next one it is not
-        self.queue = deque(one for one in self.queue if isinstance(one, Mark) or not one.doomed)
+        self.queue = deque(one for one in self.queue if not one.doomed)
         self.words.forget(fading_until_ms)
         for name in self.dead & set(self.released_ms):
             del self.released_ms[name]

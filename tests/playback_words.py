@@ -1,6 +1,7 @@
 """Which words of a paced voice may be heard, and in which order?"""
 
 from dataclasses import dataclass, field
+from math import inf
 
 LATE_WORD_MS = 500.0
 
@@ -15,6 +16,8 @@ class Said:
     protected: bool
     text: str
     doomed: bool = False
+    may_ms: float = inf
+    """From here on it may be known; from its onset on it must be."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Words:
             self.first_ms.setdefault(word.stream, word.onset_ms)
         if over_ms and word.onset_ms <= over_ms + LATE_WORD_MS:
             word.onset_ms = over_ms  # it is as good as said
+        word.may_ms = word.onset_ms
         self.waiting.setdefault(word.stream, []).append(word)
 
     def may_be_said(self, stream: str, whole_ms: float) -> None:
@@ -44,14 +48,14 @@ class Words:
         late_ms = whole_ms + LATE_WORD_MS
         wrong = self.first_ms.get(stream, 0.0) > late_ms  # not a word of it where there is sound
         for word in self.waiting.get(stream, []):
-            if word.onset_ms <= late_ms or wrong:
-                word.onset_ms = min(word.onset_ms, whole_ms)
+            if word.onset_ms <= late_ms or wrong or not word.text:
+                word.may_ms = min(word.may_ms, whole_ms)
 
     def taken_back(self, stream: str, from_ms: float, to_ms: float) -> None:
         """What lies between will be said again; a word that had sounded once may be known."""
         for word in self.waiting.get(stream, []):
-            if word.onset_ms <= from_ms:
-                word.onset_ms = min(word.onset_ms, to_ms)
+            if word.may_ms <= from_ms:
+                word.may_ms = min(word.may_ms, to_ms)
 
     def doom(self, *, everything: bool, stream: str | None = None) -> None:
         """They will not be heard, but for the end of what is being said."""

@@ -444,6 +444,24 @@ def test_what_comes_behind_a_cut_is_heard_behind_it() -> None:
     assert ear.order == ["cut", "new begins", "new ends"]
 
 
+def test_the_end_of_what_came_behind_a_cut_is_told_though_a_second_cut_comes_right_behind() -> None:
+    voice = Playback[str]()
+    speak(voice)
+    ear = Ear(voice)
+    ear.listen(740)
+    voice.cut(StopAt.WORD)
+    voice.put_audio(samples(99, 80), rate=RATE, stream="new", like="new")
+    voice.put_word("new", text="new", at_ms=0, stream="new")
+    voice.put_mark("new ends", ends="new")
+    while not ear.pcm.endswith(samples(99, 80)):
+        ear.listen(ear.now_ms + 1)
+    voice.cut(StopAt.NOW)
+    voice.put_audio(samples(5, 800), rate=RATE, stream="newer", like="newer")
+    ear.listen(9000)
+    assert [word for _, word in ear.words] == ["w0", "w1", "w2", "new"]
+    assert ear.order == ["cut", "new ends", "cut"]
+
+
 def test_what_came_behind_a_cut_is_dropped_by_a_second_one() -> None:
     """Until the host interrupts, what comes is of the time before."""
     voice = Playback[str]()
@@ -482,6 +500,18 @@ def test_what_must_be_heard_behind_an_emergency_survives_the_hosts_interruption(
     assert ear.pcm.endswith(samples(5, 1600))
 
 
+def test_no_word_is_heard_of_a_code_that_an_emergency_has_the_transport_throw_away() -> None:
+    voice = Playback[str]()
+    voice.put_audio(samples(0, RATE), rate=RATE, stream="code", like="", protected=True)
+    voice.put_word("code", text="code", at_ms=0, stream="code", protected=True)
+    ear = Ear(voice)
+    ear.listen(100)
+    voice.cut(StopAt.WORD, everything=True)
+    voice.drop(cleared_at_ms=100)
+    ear.listen(9000)
+    assert ear.words == []
+
+
 def test_no_word_is_heard_of_a_message_without_sound() -> None:
     voice = Playback[str]()
     ear = Ear(voice)
@@ -509,7 +539,9 @@ def test_what_is_held_behind_an_interruption_is_not_heard_before_the_transport_p
     heard = len(ear.pcm) / 16
     voice.resume()
     ear.listen(9000)
-    assert ear.words[-1] == (pytest.approx(heard + 150, abs=1), "new")
+    at_ms, word = ear.words[-1]
+    assert word == "new"
+    assert at_ms == pytest.approx(heard + 150, abs=1)
 
 
 @pytest.mark.parametrize("interrupts", [Playback.cut, Playback.drop])

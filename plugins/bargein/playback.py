@@ -100,8 +100,8 @@ class _Mark(Generic[T]):
     protected: bool
     ends: str | None = None
     """The stream that this mark ends."""
-    behind: bool = False
-    """True for one that came behind a cut which has not been heard."""
+    behind: _Stop | None = None
+    """The cut that it came behind, which had not been heard."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -291,7 +291,7 @@ class Playback(Generic[T]):
         """Queue a mark behind what is there; ``ends`` names the stream it closes."""
         if ends is not None and ends not in self._dead and ends not in self._over:
             self._end(ends)
-        behind = self._stop is not None and self._stop.cut
+        behind = self._stop if self._stop is not None and self._stop.cut else None
         self._items.append(_Mark(mark=mark, protected=protected, ends=ends, behind=behind))
 
     def put_word(
@@ -538,7 +538,7 @@ class Playback(Generic[T]):
         while self._items and not self._silent and not self._cut_due:
             item = self._items[0]
             if isinstance(item, _Mark):
-                if item.behind and self._stop is not None and self._stop.cut:
+                if item.behind is not None and item.behind is self._stop:
                     self._stopped(now_ms, out)
                     continue
                 self._say_rest(item)
@@ -880,11 +880,12 @@ class Playback(Generic[T]):
             return
         self._laid_ms = 0.0
         edge_ms = self._edge_ms
+        for _, _, word in self._sounding:
+            word.protected = word.protected and not everything
         self._sounding = [
             entry
             for entry in self._sounding
-            if (entry[2].protected and not everything)
-            or (edge_ms is not None and entry[0] < edge_ms)
+            if entry[2].protected or (edge_ms is not None and entry[0] < edge_ms)
         ]
         self._past.clear()
         self._past_ms = 0.0
