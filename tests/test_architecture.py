@@ -121,7 +121,7 @@ def test_only_the_pump_and_the_outside_have_a_clock(path: Path) -> None:
 
 def test_the_package_imports_on_the_standard_library_alone() -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bargein;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from bargein import *;"
         "print(sorted(name for name in sys.modules if '.' not in name))"
     )
     # -S leaves out site-packages: whatever is imported now comes with Python itself.
@@ -170,6 +170,13 @@ def test_a_name_that_is_not_there_is_said_as_python_says_it() -> None:
         bargein.Yield  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'Yield'"):
         from bargein import Yield  # type: ignore[attr-defined]  # noqa: F401
+
+
+@pytest.mark.parametrize("part", ["core.floor.step", "language.judge", "interruption.Interruption"])
+def test_a_part_is_there_behind_the_package_alone(part: str) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import bargein; print(bargein." + part
+    run = [sys.executable, "-I", "-c", f"{script})", str(PACKAGE.parent)]
+    assert part.rpartition(".")[2] in subprocess.check_output(run, text=True)
 
 
 def test_importing_the_package_reads_none_of_it() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentTask, RunContext, StopResponse, function_tool
 
+from bargein.livekit import Bargein
 from bargein.testing.livekit_parts import Call
 from livekit_rig import LiveKitRig
 
@@ -113,4 +114,51 @@ async def test_an_agent_that_nobody_may_interrupt_answers_each_turn_once(ahead: 
     ).run(script)
     assert rig.said("user") == ["I would like to book a table", "for two people"]
     assert rig.said("assistant") == ["For how many?", "Yes."]
+    assert rig.errors == []
+
+
+HOLD = "Please hold the line, it takes a moment."
+
+
+class Decides(Agent):
+    """Takes each turn itself, and says something that nobody may interrupt."""
+
+    def __init__(self, how: str, manners: Bargein) -> None:
+        super().__init__(instructions="")
+        self.how, self.manners = how, manners
+        self.turns: list[str | None] = []
+
+    async def on_user_turn_completed(self, _: Any, new_message: Any) -> None:
+        self.turns.append(new_message.text_content)
+        if "reply" in self.how:
+            self.session.generate_reply(instructions="Hold.", allow_interruptions=False)
+        elif "code" in self.how:
+            await self.manners.say(None, HOLD, must_hear=True)
+        else:
+            self.session.say(HOLD, allow_interruptions=False)
+        if "stop" in self.how:
+            raise StopResponse
+
+
+HOWS = ("text", "text and stop", "reply and stop", "code", "code and stop")
+
+
+@pytest.mark.parametrize("how", HOWS)
+async def test_a_turn_that_an_agent_takes_itself_is_not_said_to_it_again(how: str) -> None:
+    manners = Bargein(detectors=())
+    desk = Decides(how, manners)
+
+    async def script(rig: LiveKitRig) -> None:
+        rig.voice(True)
+        rig.hears("I would like to book")
+        rig.voice(False)
+        await rig.until(lambda: HOLD in rig.said("assistant"))
+        await asyncio.sleep(2)
+        await manners.say(None, "Your code is one two three.", must_hear=True)
+        await rig.until(lambda: "Your code is one two three." in rig.said("assistant"))
+        await asyncio.sleep(3)
+
+    answer = HOLD if "reply" in how else "Yes."
+    rig = await LiveKitRig(manners, agent=desk, replies=lambda _: [answer]).run(script)
+    assert desk.turns == ["I would like to book"]
     assert rig.errors == []

@@ -199,10 +199,17 @@ _MODULES = {
 """The imports above, for those who run instead of read."""
 
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+_PARTS = {module.partition(".")[0] for module in _MODULES}
+"""What there is besides behind ``import bargein``, as in ``bargein.core.floor.step``."""
 
 if not TYPE_CHECKING:  # to whom it would say that there is every name
 
     def __getattr__(name: str) -> object:
+        if name in _PARTS:
+            for module in _MODULES:
+                if module.partition(".")[0] == name:
+                    import_module(f".{module}", __name__)
+            return globals()[name]
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)

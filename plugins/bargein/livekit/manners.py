@@ -114,6 +114,7 @@ class Bargein(Manners[LiveKitCall]):
         )
         self._functions = Functions(call)
         self._nodes = Nodes(call, self._lock, self._memory, self._functions)
+        self._nodes.turn_taken = self._words.turn_taken
         self._agent: Agent | None = None
         self._room: rtc.Room | None = None
         self._vad: BargeinVAD | None = None
@@ -394,6 +395,7 @@ class Bargein(Manners[LiveKitCall]):
         if agent is self._agent:
             return
         self._agent = agent
+        self._call.guarded("agent", self._nodes.around, agent)
         against = self._against_agent(agent, session)
         call = self._call
         call.has_stt = not against

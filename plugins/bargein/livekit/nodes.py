@@ -24,7 +24,7 @@ from .resumption import Memory
 from .speeches import Speech
 from .voice import SOURCE
 
-_NODES = ("llm_node", "tts_node", "transcription_node")
+_NODES = ("llm_node", "tts_node", "transcription_node", "on_user_turn_completed")
 _OURS = "_bargein_nodes"
 
 
@@ -38,15 +38,17 @@ class Nodes:
         self._memory = memory
         self._functions = functions
         self.session: AgentSession[Any] | None = None
+        self.turn_taken: Callable[[], None] = lambda: None
+        """Told that what the session was told is a turn, be it one that gets no answer."""
 
     def around(self, agent: Agent) -> None:
-        """Be told of what this agent says from now on."""
+        """Be told of what this agent hears and says from now on."""
         there: tuple[Nodes, dict[str, Any]] | None = getattr(agent, _OURS, None)
         if there is not None and there[0] is self:
             return
         inner = there[1] if there else {name: getattr(agent, name) for name in _NODES}
         setattr(agent, _OURS, (self, inner))
-        llm_node, tts_node, transcription_node = (inner[name] for name in _NODES)
+        llm_node, tts_node, transcription_node, completed = (inner[name] for name in _NODES)
 
         async def reply(chat_ctx: llm.ChatContext, tools: list[Any], how: ModelSettings) -> Any:
             return await self._reply(llm_node, chat_ctx, tools, how)
@@ -57,7 +59,12 @@ class Nodes:
         async def transcript(text: AsyncIterable[str], how: ModelSettings) -> Any:
             return await self._transcript(transcription_node, text, how)
 
-        for name, ours in zip(_NODES, (reply, voice, transcript), strict=True):
+        async def turn(*turn_ctx: Any, **new_message: Any) -> None:
+            # It may say what nobody may interrupt: these words are not for behind that.
+            self._call.guarded("words", self.turn_taken)
+            await completed(*turn_ctx, **new_message)
+
+        for name, ours in zip(_NODES, (reply, voice, transcript, turn), strict=True):
             setattr(agent, name, ours)
 
     async def _reply(

@@ -13,19 +13,12 @@ _INTERRUPTED_S = 2.0
 """No service takes longer to throw away what was interrupted."""
 
 
-def voices_behind(processor: FrameProcessor) -> Iterator[TTSService]:
-    """The text-to-speech services that a processor's frames reach, those in branches, too."""
-    following = processor.next
-    while following is not None:
-        yield from _voices_in(following)
-        following = following.next
-
-
-def _voices_in(processor: FrameProcessor) -> Iterator[TTSService]:
+def voices_in(processor: FrameProcessor) -> Iterator[TTSService]:
+    """The text-to-speech services in a pipeline, those in branches, too."""
     if isinstance(processor, TTSService):
         yield processor
     for part in processor.processors:
-        yield from _voices_in(part)
+        yield from voices_in(part)
 
 
 def begins_when_interrupted(voice: TTSService) -> None:

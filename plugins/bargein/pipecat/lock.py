@@ -29,7 +29,7 @@ from bargein.core.locks import must_hear
 from bargein.core.marked import Marked, Pattern, Piece
 from bargein.core.playout import has_words
 
-from .begin import begins_when_interrupted, voices_behind
+from .begin import begins_when_interrupted, voices_in
 from .call import PipecatCall
 from .messages import HOST_MARKS
 
@@ -135,7 +135,8 @@ class CriticalMessageLock(FrameProcessor):
             return
         match frame:
             case StartFrame():
-                for voice in voices_behind(self):
+                # All of the call's: we may be in a pipeline within the one that they are in.
+                for voice in voices_in(self.pipeline_worker.pipeline):
                     begins_when_interrupted(voice)
                 await self.push_frame(frame)
                 self._up = True
