@@ -162,3 +162,21 @@ async def test_a_turn_that_an_agent_takes_itself_is_not_said_to_it_again(how: st
     rig = await LiveKitRig(manners, agent=desk, replies=lambda _: [answer]).run(script)
     assert desk.turns == ["I would like to book"]
     assert rig.errors == []
+
+
+@pytest.mark.parametrize("last", ["no thanks", "no thanks on Tuesday", "yes on Tuesday"])
+async def test_the_last_words_of_a_call_are_noted_whatever_was_said_before(last: str) -> None:
+    async def script(rig: LiveKitRig) -> None:
+        rig.voice(True)
+        rig.hears("no thanks on Tuesday")
+        rig.voice(False)
+        await rig.until(lambda: bool(rig.said("assistant")))
+        await asyncio.sleep(2)
+        await rig.manners.say(None, HOLD, must_hear=True)
+        await asyncio.sleep(1)
+        rig.voice(True)
+        rig.hears(last)
+        await asyncio.sleep(0.2)
+
+    rig = await LiveKitRig(replies=lambda _: ["Fine."]).run(script, hang_up=True)
+    assert rig.said("user") == ["no thanks on Tuesday", last]

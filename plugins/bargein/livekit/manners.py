@@ -497,10 +497,7 @@ class Bargein(Manners[LiveKitCall]):
             return
         call.feed(CallEnded(at_ms=call.now_ms))
         if (said := self._words.leftovers()) and self._session is not None:
-            history = self._session.history
-            noted = [one.text_content or "" for one in history.messages() if one.role == "user"]
-            if not any(said in text for text in noted[-1:]):
-                history.add_message(role="user", content=said)
+            self._session.history.add_message(role="user", content=said)
         call.close()
         if self._room is not None:
             self._room.off("sip_dtmf_received", self._key)

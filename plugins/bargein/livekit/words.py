@@ -136,7 +136,7 @@ class CallerWords:
         self._last_words.give_up()
 
     def leftovers(self) -> str:
-        """The call is over: what the caller said last, which the session may not have noted."""
+        """The call is over: what the caller said last and the session has made no turn of."""
         kept, self._deferred = self._deferred, []
         self._outbox.extend(event for one in (*kept, self._taken()) for event in one.events)
         text = _Kept(list(self._outbox)).text
@@ -144,7 +144,7 @@ class CallerWords:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        return text or self._told_last
+        return text or (self._told_last if self._told else "")
 
     def heard(self, event: stt.SpeechEvent) -> None:
         """The recogniser has something to say."""
