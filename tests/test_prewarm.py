@@ -31,6 +31,18 @@ print(len(read))
 """
 
 
+def printed(code: str) -> str:
+    """What a new process says last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(__file__).parents[1] / "plugins"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (done.stdout.strip().splitlines() or [done.stderr])[-1]
+
+
 @pytest.mark.parametrize(
     ("host", "options", "spoken"),
     [
@@ -42,16 +54,7 @@ print(len(read))
 def test_a_call_reads_nothing_that_was_read_before(
     host: str, options: dict[str, object], spoken: list[str]
 ) -> None:
-    code = READS.format(host=host, options=options, spoken=spoken)
-    plugins = str(Path(__file__).parents[1] / "plugins")
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": plugins, "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "0", done.stderr
+    assert printed(READS.format(host=host, options=options, spoken=spoken)) == "0"
 
 
 HEARS = """
@@ -71,15 +74,7 @@ print(len(read))
 
 
 def test_no_call_waits_for_the_model_that_hears_its_caller() -> None:
-    plugins = str(Path(__file__).parents[1] / "plugins")
-    done = subprocess.run(
-        [sys.executable, "-c", HEARS],
-        env={"PYTHONPATH": plugins, "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "0", done.stderr
+    assert printed(HEARS) == "0"
 
 
 @pytest.mark.parametrize("host", [OnLiveKit, OnPipecat])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from functools import partial
 from itertools import islice
 from random import Random
 from statistics import fmean
@@ -29,8 +30,6 @@ KINDS = len(AGENT) * len(CALLER)
 FULL_S = 3_600
 """After a call so long every cache of the process is full."""
 SHORT_CALLS = 5
-SETTLED = 0.5
-"""After this share of a call, all that is made once is there."""
 NAMES = {SHORT_S: "10 s", 60: "1 min", 240: "4 min", LONG_S: "10 min", LONGEST_S: "3 h"}
 
 
@@ -102,17 +101,17 @@ def _flat(took: dict[int, list[float]], how: str) -> list[Row]:
 
 def host_rows(host: str, *, quick: bool, long: bool) -> list[Row]:
     """Calls through the real host, with us and without."""
-    module = {"pipecat": ".long_call", "livekit": ".livekit.long_call"}[host]
+    held = partial(apart, ".long_call")
     longer_s, watched_s = (60, 60) if quick else (LONG_S, 240)
     how = "a silent line throughout; every ten seconds somebody listens, asks or interrupts"
     took: dict[str, dict[int, list[float]]] = {"ours": {}, "stock": {}}
     for who, us in took.items():
-        *short_us, long_us = apart(module, "spent_us", who, [SHORT_S] * SHORT_CALLS + [longer_s])
+        *short_us, long_us = held("spent_us", host, who, [SHORT_S] * SHORT_CALLS + [longer_s])
         us[SHORT_S], us[longer_s] = short_us, [long_us]
     if long:
         for who, us in took.items():
-            us[LONGEST_S] = apart(module, "spent_us", who, [LONGEST_S])
-    kept_kib: dict[str, float] = {who: apart(module, "kept_kib", who, watched_s) for who in took}
+            us[LONGEST_S] = held("spent_us", host, who, [LONGEST_S])
+    kept_kib: dict[str, float] = {who: held("kept_kib", host, who, watched_s) for who in took}
     return [
         *_flat(took["ours"], how),
         *(

@@ -1,64 +1,30 @@
-"""What does a LiveKit call of any length cost? In virtual time, in a process of its own."""
+"""How is a long call held on LiveKit?"""
 
 from __future__ import annotations
 
-import gc
-import time
-import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-# isort: off
-from bargein.testing import virtual_time  # before the host
-
-# isort: on
 from bargein.livekit import Bargein
 
-from ..lasting import SETTLED
-from ..memory import held_kib
-from ..script import LONG_TALK, until
+from ..long_call import LongCall
+from ..script import LONG_TALK
 from .host import Who, on_call
 
-BESIDE: dict[str, Who] = {"ours": "ours", "stock": "min_words_3"}
-"""Beside a session that goes on through "uh-huh", too: both say the same."""
 
-
-def spent_us(who: str, lengths_s: list[int]) -> list[float]:
-    """Microseconds of processor time for a second of a call of each length."""
-    virtual_time.run(_call(who, 15))  # what is made once
-    return [virtual_time.run(_call(who, lasts_s)) for lasts_s in lengths_s]
-
-
-def kept_kib(who: str, lasts_s: int) -> float:
-    """KiB that a minute of a call leaves behind."""
-    return virtual_time.run(_call(who, lasts_s, traced=True))
-
-
-async def _call(who: str, lasts_s: int, traced: bool = False) -> float:
+@asynccontextmanager
+async def opened(who: Who) -> AsyncIterator[LongCall]:
+    """One that has begun."""
     number = count()
     replies: Any = lambda _: [f"{next(number)} {LONG_TALK.reply}"]  # noqa: E731
-    async with on_call(BESIDE[who], replies=replies, manners=Bargein) as call:
-        call.session.generate_reply()
-        await call.first_heard()
-        gc.collect()
-        began_s, spent_s = time.monotonic(), time.process_time()
-        settled: tuple[float, float] | None = None
-        if traced:
-            tracemalloc.start()
-        for place in count():
-            at_s = began_s + place * LONG_TALK.every_s
-            if at_s >= began_s + lasts_s:
-                break
-            for after_s, text in LONG_TALK.said(place):
-                await call.say_over(text, at_s + after_s)
-            await until(at_s + LONG_TALK.every_s)
-            # What the bench itself would keep.
+    async with on_call(who, replies=replies, manners=Bargein) as call:
+
+        def forget() -> None:
             call.recording.chunks.clear()
             call.studio.llm.runs.clear()
-            if traced and settled is None and time.monotonic() - began_s >= SETTLED * lasts_s:
-                settled = held_kib(), time.monotonic()
-        ended_s, spent_s = time.monotonic(), time.process_time() - spent_s
-        kept = held_kib() if traced else 0.0
-    if settled is not None:
-        return (kept - settled[0]) / (ended_s - settled[1]) * 60
-    return spent_s * 1e6 / (ended_s - began_s)
+
+        call.session.generate_reply()
+        await call.first_heard()
+        yield LongCall(say_over=call.say_over, forget=forget)
